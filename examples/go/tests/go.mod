@@ -1,0 +1,3 @@
+module example.com/greet/tests
+
+go 1.24

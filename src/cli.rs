@@ -1,0 +1,205 @@
+//! Flags in, exit code out.
+//!
+//! Owns the command line, the Docker CLI plugin protocol and what is printed outside a display. Nothing below this
+//! module reads flags or the environment, and nothing outside it sees clap's types.
+
+mod application;
+mod arguments;
+mod build;
+mod completions;
+mod connect;
+mod doctor;
+pub mod flags;
+mod generate;
+mod inspect;
+mod plugin;
+mod prune;
+mod results;
+mod run;
+mod secrets;
+mod terminal;
+
+use std::ffi::OsString;
+use std::io;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::environment::Environment;
+use crate::error::Failure;
+use crate::exit_code::ExitCode;
+use crate::redact::Redactor;
+use crate::settings::Settings;
+use application::{Application, OnSignal};
+use flags::layers::{self, Layers, ParseError};
+
+/// Test any container image: build, run and judge the tests that it says it has.
+///
+/// `docker-test IMAGE` is short for `docker-test run IMAGE`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "docker-test",
+    version,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 passed, 1 a test failed, 4 nothing to test, 124 timed out, 125 usage, engine or build \
+                  error, 126/127 the test command cannot be executed / was not found, 128+n ended by signal n."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build, run and judge the tests of an image.
+    Run(Box<run::RunArgs>),
+    /// Build an image from a Dockerfile that may contain ONTEST, and record its tests in the image.
+    Build(Box<build::BuildArgs>),
+    /// Show how an image would be tested, and why so.
+    Inspect(Box<inspect::InspectArgs>),
+    /// Print the Dockerfile.test of an image.
+    Generate(Box<inspect::InspectArgs>),
+    /// Fetch the results of a run whose engine went away.
+    Results(results::ResultsArgs),
+    /// Remove what dead and kept runs left on the engine.
+    Prune(prune::PruneArgs),
+    /// Look at engine, builder, credentials and permissions, with a hint for each finding.
+    Doctor(doctor::DoctorArgs),
+    /// Print the completion script of a shell.
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page.
+    Man(completions::ManArgs),
+}
+
+fn command() -> clap::Command {
+    layers::prepare(Cli::command())
+}
+
+/// Runs one command line to its end.
+#[must_use]
+pub fn main(argv: Vec<OsString>) -> ExitCode {
+    if arguments::asks_for_metadata(&argv) {
+        return quietly(plugin::print_metadata(&mut io::stdout().lock()));
+    }
+    if argv.get(1).is_some_and(|word| word == "__complete") {
+        let command = Cli::command();
+        let words = arguments::to_complete(&argv, &subcommands(&command));
+        return quietly(plugin::complete(command, words, &mut io::stdout().lock()));
+    }
+    let environment = Environment::capture();
+    match parse(&environment, argv) {
+        Ok(Parsed { cli, application, meant }) => {
+            let code = dispatch(cli, application).unwrap_or_else(|failure| {
+                terminal::report_failure(&failure, &Redactor::default());
+                ExitCode::Error
+            });
+            if let Some(name) = meant.filter(|_| code == ExitCode::Error) {
+                terminal::note(&format!("  hint: did you mean `docker-test {name}`?\n"));
+            }
+            code
+        }
+        Err(Stop::Said(code)) => code,
+        Err(Stop::Failed(failure)) => {
+            terminal::report_failure(&failure, &Redactor::default());
+            ExitCode::Error
+        }
+    }
+}
+
+/// Why there is nothing to dispatch.
+enum Stop {
+    /// Help, version or a usage error, already printed.
+    Said(ExitCode),
+    Failed(Failure),
+}
+
+/// A command line that can be dispatched.
+struct Parsed {
+    cli: Cli,
+    application: Application,
+    /// The subcommand that was meant, where the image has almost its name.
+    meant: Option<String>,
+}
+
+fn parse(environment: &Environment, argv: Vec<OsString>) -> Result<Parsed, Stop> {
+    let plugin = plugin::is_plugin(environment);
+    let command = if plugin { command().bin_name(plugin::NAME) } else { command() };
+    let names = subcommands(&command);
+    let meant = arguments::mistyped(&argv, &names).map(str::to_owned);
+    let argv = arguments::normalise(argv, &names, plugin);
+    let file = environment.current_dir().join("docker-test.yaml");
+    let settings = Settings::load(&file, &flags::setting_keys(&command)).map_err(|error| {
+        // Help and versions are there for those whose settings are broken, too.
+        match command.clone().try_get_matches_from(&argv) {
+            Err(usage) => Stop::Said(said(&usage)),
+            Ok(_) => Stop::Failed(Failure::from(error)),
+        }
+    })?;
+    let layers = Layers { environment, settings: settings.as_ref() };
+    let parsed = layers::parse(command, &argv, &layers).map_err(|error| match error {
+        ParseError::Usage(error) => Stop::Said(said(&error)),
+        error @ ParseError::Layer { .. } => Stop::Failed(Failure::from(error)),
+    })?;
+    let cli = Cli::from_arg_matches(&parsed.matches).map_err(|error| Stop::Said(said(&error)))?;
+    let application = Application { environment: environment.clone(), origins: parsed.origins };
+    Ok(Parsed { cli, application, meant })
+}
+
+fn subcommands(command: &clap::Command) -> Vec<String> {
+    command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect()
+}
+
+/// Prints help, a version or a usage error where each belongs.
+fn said(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::Error } else { ExitCode::Success }
+}
+
+fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Completions(args) => Ok(completions::completions(&args)),
+        Command::Man(args) => Ok(completions::man(&args)),
+        Command::Run(args) => {
+            application.block_on(OnSignal::WindUp, async |app| Box::pin(run::execute(*args, app)).await)
+        }
+        Command::Build(args) => {
+            application.block_on(OnSignal::WindUp, async |app| build::execute(*args, app).await)
+        }
+        Command::Inspect(args) => {
+            application.block_on(OnSignal::End, async |app| inspect::execute(*args, app).await)
+        }
+        Command::Generate(args) => {
+            application.block_on(OnSignal::End, async |app| generate::execute(*args, app).await)
+        }
+        Command::Results(args) => {
+            application.block_on(OnSignal::End, async |app| results::execute(args, app).await)
+        }
+        Command::Prune(args) => {
+            application.block_on(OnSignal::End, async |app| prune::execute(args, app).await)
+        }
+        Command::Doctor(args) => {
+            application.block_on(OnSignal::End, async |app| doctor::execute(args, app).await)
+        }
+    }
+}
+
+/// A reader that went away is no error of a command that only prints.
+fn quietly(result: io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::Success,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
+        Err(_) => ExitCode::Error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+}

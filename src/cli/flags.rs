@@ -1,0 +1,72 @@
+//! The flags that subcommands share: each defined once, flattened where it is wanted, and resolved into the plan's
+//! own types.
+//!
+//! Owns Docker's spelling, units and error cases of `docker run` and `docker build` flags, and our own run flags.
+//! Refuses to read the process environment: variables and the current directory come as an [`Environment`], the
+//! settings file as [`crate::settings::Settings`]. Whether an engine can do what a flag asks is decided elsewhere.
+
+pub mod build;
+pub mod container;
+pub mod csv;
+pub mod device;
+pub mod engine;
+pub mod error;
+pub mod keyvalue;
+pub mod layers;
+pub mod limits;
+pub mod mount;
+pub mod network;
+pub mod output;
+pub mod process;
+pub mod refused;
+pub mod run;
+pub mod security;
+pub mod source;
+pub mod storage;
+pub mod units;
+
+use std::path::{Component, Path, PathBuf};
+
+pub use build::{BuildCommandFlags, BuildFlags};
+pub use container::ContainerFlags;
+pub use engine::EngineFlags;
+pub use error::{FlagError, Invalid};
+pub use output::OutputFlags;
+pub use run::{PullFlags, RunFlags};
+
+use crate::environment::Environment;
+
+/// `path` made absolute, `.` and `..` removed without looking at the disk, as the Docker CLI does.
+fn absolute(environment: &Environment, path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for component in environment.current_dir().join(path).components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                clean.pop();
+            }
+            other => clean.push(other),
+        }
+    }
+    clean
+}
+
+/// The keys that `defaults:` of docker-test.yaml may have: every flag of `docker-test run` and `docker-test build`,
+/// and `retries`, which has no flag here.
+#[must_use]
+pub fn setting_keys(command: &clap::Command) -> Vec<String> {
+    let subcommands = ["run", "build"].into_iter().filter_map(|name| command.find_subcommand(name));
+    let mut keys: Vec<String> = std::iter::once(command)
+        .chain(subcommands)
+        .flat_map(clap::Command::get_arguments)
+        .filter(|arg| layers::settable(arg))
+        .map(layers::key)
+        .chain(["retries".to_owned()])
+        .collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+#[cfg(test)]
+mod tests;

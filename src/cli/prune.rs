@@ -1,0 +1,70 @@
+//! `docker-test prune`: removes leftovers of dead, kept and engine-lost runs.
+
+use clap::Args;
+
+use super::application::Running;
+use super::connect;
+use super::flags::EngineFlags;
+use super::flags::output::Format;
+use super::terminal;
+use crate::error::Failure;
+use crate::exit_code::ExitCode;
+use crate::ledger::{self, SweepOptions};
+
+/// Flags of `prune`.
+#[derive(Debug, Args)]
+pub(super) struct PruneArgs {
+    /// Also remove the test images.
+    #[arg(long)]
+    images: bool,
+    /// Say what would be removed, and remove nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Format of the answer.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    engine: EngineFlags,
+}
+
+pub(super) async fn execute(args: PruneArgs, app: Running) -> Result<ExitCode, Failure> {
+    let connection = connect::connect(&args.engine, &app).await?;
+    let options = SweepOptions { kept_and_lost: true, images: args.images, dry_run: args.dry_run };
+    let state = app.state_dir();
+    let pruned = ledger::sweep(&state, &connection.engine, None, options, ledger::unix_now()).await?;
+    let failed = pruned.iter().any(|entry| entry.error.is_some());
+    match args.format {
+        Format::Json => {
+            let entries: Vec<serde_json::Value> = pruned
+                .iter()
+                .map(|entry| {
+                    serde_json::json!({
+                        "kind": entry.kind,
+                        "name": entry.name,
+                        "run": entry.run,
+                        "removed": entry.error.is_none() && !args.dry_run,
+                        "error": entry.error.as_ref().map(ToString::to_string),
+                    })
+                })
+                .collect();
+            terminal::out(&format!("{}\n", serde_json::Value::from(entries)));
+        }
+        Format::Text => {
+            let verb = if args.dry_run { "would remove" } else { "removed" };
+            for entry in &pruned {
+                match &entry.error {
+                    None => terminal::out(&format!("{verb} {} {}\n", entry.kind, entry.name)),
+                    Some(error) => {
+                        terminal::note(&format!("docker-test: {error}\n"));
+                        true
+                    }
+                };
+            }
+            if pruned.is_empty() {
+                terminal::note("nothing to remove\n");
+            }
+        }
+    }
+    connection.close().await;
+    Ok(if failed { ExitCode::Error } else { ExitCode::Success })
+}

@@ -1,0 +1,140 @@
+//! `docker-test results RUN_ID`: fetches the files of a run whose engine went away, once it is back.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::application::Running;
+use super::connect;
+use super::flags::EngineFlags;
+use super::terminal;
+use crate::engine::ResourceKind;
+use crate::engine::docker::Recorded;
+use crate::error::{Category, Diagnose, Failure};
+use crate::exit_code::ExitCode;
+use crate::ledger::{self, LostRun, RunState};
+use crate::results::directory::ResultsDirectory;
+use crate::runner::collect;
+
+/// Flags of `results`.
+#[derive(Debug, Args)]
+pub(super) struct ResultsArgs {
+    /// The run, as the error named it. Without one, the runs whose results can be fetched are listed.
+    run_id: Option<String>,
+    /// Directory that the files are put in, instead of the one that the run was to use.
+    #[arg(long, value_name = "DIR")]
+    results_dir: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineFlags,
+}
+
+/// There is nothing to fetch.
+#[derive(Debug, thiserror::Error)]
+enum ResultsError {
+    #[error("there is no run {0} whose results wait to be fetched")]
+    Unknown(String),
+    #[error("the results of run {run} are on the engine at {engine}, and this is {connected}")]
+    OtherEngine { run: String, engine: String, connected: String },
+    #[error("the test still runs in container {container}")]
+    Running { container: String },
+    #[error("the engine has no container {container} any more: the results of run {run} are gone")]
+    Gone { run: String, container: String },
+    #[error("the results could not be taken out: {message}")]
+    Incomplete { message: String },
+}
+
+impl Diagnose for ResultsError {
+    fn category(&self) -> Category {
+        match self {
+            Self::Incomplete { .. } => Category::Environment,
+            Self::Unknown(_) | Self::OtherEngine { .. } | Self::Running { .. } | Self::Gone { .. } => {
+                Category::User
+            }
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown(_) => Some("`docker-test results` lists the runs that wait".to_owned()),
+            Self::OtherEngine { engine, .. } => {
+                Some(format!("connect to it: docker-test results -H {engine} …"))
+            }
+            Self::Running { container } => {
+                Some(format!("wait for its end, or stop it: docker stop {container}"))
+            }
+            Self::Gone { .. } => Some("`docker-test prune` forgets the run".to_owned()),
+            Self::Incomplete { .. } => Some(
+                "they are still on the engine: try again, with another --results-dir where the disk is full"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+pub(super) async fn execute(args: ResultsArgs, app: Running) -> Result<ExitCode, Failure> {
+    let state = app.state_dir();
+    let Some(run_id) = args.run_id else {
+        list(&state);
+        return Ok(ExitCode::Success);
+    };
+    let found = ledger::find_run(&state, &run_id).ok_or_else(|| ResultsError::Unknown(run_id.clone()))?;
+    let RunState::Lost(lost) = &found.state else {
+        return Err(ResultsError::Unknown(run_id).into());
+    };
+    let connection = connect::connect(&args.engine, &app).await?;
+    let engine = &connection.engine;
+    if found.record.engine != engine.address() {
+        return Err(ResultsError::OtherEngine {
+            run: run_id,
+            engine: found.record.engine.clone(),
+            connected: engine.address().to_owned(),
+        }
+        .into());
+    }
+    let LostRun { container, results, directory, limit } = lost;
+    match engine.container_state(container).await {
+        Ok(state) if state.running => {
+            return Err(ResultsError::Running { container: container.clone() }.into());
+        }
+        Ok(_) => {}
+        Err(error) if error.is_missing() => {
+            return Err(ResultsError::Gone { run: run_id, container: container.clone() }.into());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let directory =
+        args.results_dir.map_or_else(|| directory.clone(), |path| app.environment.current_dir().join(path));
+    let target = ResultsDirectory::prepare(&directory, &run_id)?;
+    let never = std::future::pending();
+    let collected = collect::take_out(engine, container, results, target.staging(), *limit, never).await;
+    for warning in &collected.warnings {
+        terminal::note(&format!("docker-test: {warning}\n"));
+    }
+    if let Some(limit) = collected.over_limit {
+        let message =
+            format!("they are larger than the {limit} bytes that the run allowed (--results-limit)");
+        return Err(ResultsError::Incomplete { message }.into());
+    }
+    if let Some(message) = &collected.incomplete {
+        return Err(ResultsError::Incomplete { message: message.clone() }.into());
+    }
+    target.commit()?;
+    for file in &collected.files {
+        terminal::out(&format!("{}\n", directory.join(&file.path).display()));
+    }
+    // Fetched: the container has served, and the run is over.
+    engine.remove(&Recorded::new(ResourceKind::Container, container.clone()).of_run(&run_id)).await?;
+    found.forget();
+    connection.close().await;
+    Ok(ExitCode::Success)
+}
+
+fn list(state: &std::path::Path) {
+    for run in ledger::list_runs(state) {
+        if let RunState::Lost(lost) = &run.state {
+            let record = &run.record;
+            let directory = lost.directory.display();
+            terminal::out(&format!("{}  {}  {}  {directory}\n", record.run, record.image, record.engine));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What people read on stderr besides the display: errors, notes, and the width and colours that fit.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::environment::Environment;
+use crate::error::Failure;
+use crate::redact::Redactor;
+use crate::report::Style;
+
+/// Style of stderr: colours on a terminal unless `NO_COLOR` says no, width of the terminal or 80.
+pub(super) fn style(environment: &Environment) -> Style {
+    let terminal = io::stderr().is_terminal();
+    let dumb = environment.variable("TERM") == Some("dumb");
+    let color = terminal && !dumb && environment.non_empty("NO_COLOR").is_none();
+    let width = environment
+        .variable("COLUMNS")
+        .and_then(|columns| columns.parse().ok())
+        .or_else(|| terminal.then(indicatif_width).flatten())
+        .unwrap_or(80);
+    Style { color, width }
+}
+
+fn indicatif_width() -> Option<usize> {
+    console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns))
+}
+
+/// Columns and rows of the terminal that a person types into.
+pub(super) fn size() -> Option<(u16, u16)> {
+    console::Term::stdout().size_checked().map(|(rows, columns)| (columns, rows))
+}
+
+/// Prints an error with its causes and its hint. Secrets are replaced: engines quote build arguments in errors.
+pub(super) fn report_failure(failure: &Failure, redactor: &Redactor) {
+    let chain = failure.chain();
+    let mut text = String::new();
+    for (depth, message) in chain.iter().enumerate() {
+        let label = if depth == 0 { "docker-test: " } else { "  because: " };
+        text.push_str(label);
+        text.push_str(message.trim_end());
+        text.push('\n');
+    }
+    if let Some(hint) = failure.hint() {
+        text.push_str("  hint: ");
+        text.push_str(hint);
+        text.push('\n');
+    }
+    note(&redactor.redact(&text));
+}
+
+/// Writes text to stderr as it is. A closed stderr is nobody's problem.
+pub(super) fn note(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes text to stdout. `false`: its reader went away.
+pub(super) fn out(text: &str) -> bool {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
+}

@@ -1,0 +1,112 @@
+//! What bears our labels on an engine: listing and removal, for the ledger alone.
+
+use std::collections::HashMap;
+
+use bollard::query_parameters::{
+    InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
+};
+
+use super::{Engine, Recorded, refine};
+use crate::engine::{EngineError, OwnedResource, ResourceKind};
+use crate::metadata::labels::ours;
+
+impl Engine {
+    /// Every container, volume and network that bears `label` (`name` or `name=value`).
+    pub async fn owned(&self, label: &str) -> Result<Vec<OwnedResource>, EngineError> {
+        let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
+        let containers = async {
+            let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+            self.docker.list_containers(Some(options)).await
+        };
+        let volumes = async {
+            let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+            self.docker.list_volumes(Some(options)).await
+        };
+        let networks = async {
+            let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+            self.docker.list_networks(Some(options)).await
+        };
+        let (containers, volumes, networks) = tokio::join!(containers, volumes, networks);
+        let fail = |error| refine("list", "resource", label, error);
+        let mut owned = Vec::new();
+        for container in containers.map_err(fail)? {
+            let name = container.names.unwrap_or_default().into_iter().next();
+            let id = container.id.unwrap_or_default();
+            owned.push(OwnedResource {
+                kind: ResourceKind::Container,
+                name: name.map_or(id, |name| name.trim_start_matches('/').to_owned()),
+                labels: container.labels.unwrap_or_default().into_iter().collect(),
+                running: container.state.is_some_and(|state| state.to_string() == "running"),
+            });
+        }
+        for volume in volumes.map_err(fail)?.volumes.unwrap_or_default() {
+            owned.push(OwnedResource {
+                kind: ResourceKind::Volume,
+                name: volume.name,
+                labels: volume.labels.into_iter().collect(),
+                running: false,
+            });
+        }
+        for network in networks.map_err(fail)? {
+            owned.push(OwnedResource {
+                kind: ResourceKind::Network,
+                name: network.name.unwrap_or_default(),
+                labels: network.labels.unwrap_or_default().into_iter().collect(),
+                running: false,
+            });
+        }
+        Ok(owned)
+    }
+
+    /// Removes a recorded resource. One that is gone already, or was never ours, is no error: the goal is reached.
+    pub async fn remove(&self, record: &Recorded) -> Result<(), EngineError> {
+        let name = record.name();
+        if record.kind() == ResourceKind::Container
+            && let Some(run) = record.run_to_check()
+            && !self.is_container_of(name, run).await?
+        {
+            return Ok(());
+        }
+        let (kind, outcome) = match record.kind() {
+            ResourceKind::Container => {
+                let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+                ("container", self.docker.remove_container(name, Some(options)).await)
+            }
+            ResourceKind::Volume => {
+                ("volume", self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await)
+            }
+            ResourceKind::Network => ("network", self.docker.remove_network(name).await),
+            ResourceKind::Tag | ResourceKind::Image => {
+                let options = RemoveImageOptionsBuilder::new().force(false).noprune(false).build();
+                ("image", self.docker.remove_image(name, Some(options), None).await.map(|_| ()))
+            }
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let error = refine("remove", kind, name, error);
+                let done = error.is_missing() || is_being_removed(&error);
+                if done { Ok(()) } else { Err(error) }
+            }
+        }
+    }
+
+    async fn is_container_of(&self, name: &str, run: &str) -> Result<bool, EngineError> {
+        match self.docker.inspect_container(name, None::<InspectContainerOptions>).await {
+            Ok(record) => {
+                let labels = record.config.and_then(|config| config.labels).unwrap_or_default();
+                Ok(labels.get(ours::RUN).is_some_and(|label| label == run))
+            }
+            Err(error) => {
+                let error = refine("inspect", "container", name, error);
+                if error.is_missing() { Ok(false) } else { Err(error) }
+            }
+        }
+    }
+}
+
+/// Another process (a second sweep, the engine's own clean-up) is at it already.
+fn is_being_removed(error: &EngineError) -> bool {
+    matches!(error, EngineError::Refused { status: 409, message, .. } if message.contains("already in progress"))
+}

@@ -1,0 +1,330 @@
+//! Makes sure that the test image is there: finds an unchanged one, or builds it from the pinned target.
+//!
+//! Owns pinning, the reserved part of the context, the labels of the test image and the check that what was built
+//! stands on the image under test.
+
+mod error;
+mod names;
+
+pub use error::TestImageError;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::context::{self, Delivery, ExtraEntry, Selection};
+use super::key::{Ingredients, content, key};
+use super::logins::Logins;
+use super::template::{self, DOCKERFILE, RESERVED, RESULTS_TREE, TEST_IMAGE_ARGUMENT};
+use crate::engine::docker::build::{
+    BuildError, BuildEvent, BuildFailure, BuildRequest, BuilderKind, line_of,
+};
+use crate::engine::{Engine, Image};
+use crate::environment::Environment;
+use crate::error::Failure;
+use crate::ledger::RunLedger;
+use crate::metadata::dockerfile;
+use crate::metadata::duration;
+use crate::metadata::labels::ours;
+use crate::plan::{PINNED_PLACEHOLDER, Source, TestPlan};
+use crate::results::directory::MARKER;
+use crate::runner::Sink;
+use crate::runner::event::RunEvent;
+use crate::signal;
+
+/// The test image is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltTest {
+    /// Its id.
+    pub image_id: String,
+    /// Nothing was built.
+    pub reused: bool,
+}
+
+/// What a build needs besides the plan.
+pub struct Workshop<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The run's ledger.
+    pub ledger: &'a RunLedger,
+    /// The image under test.
+    pub target: &'a Image,
+    /// The image that bears the test image's name now.
+    pub existing: Option<&'a Image>,
+    /// Logins for base images.
+    pub logins: &'a Logins,
+    /// For `--secret id=…,env=…` and the ssh agent.
+    pub environment: &'a Environment,
+    /// Where progress goes.
+    pub sink: Sink,
+}
+
+/// Finds or builds the test image of `plan`.
+pub async fn ensure(
+    plan: &TestPlan,
+    workshop: &Workshop<'_>,
+    interrupts: &mut signal::Receiver,
+) -> Result<BuiltTest, Failure> {
+    let began = Instant::now();
+    let built = match workshop.existing {
+        Some(existing) if plan.source == Source::TestImage => {
+            BuiltTest { image_id: existing.id.clone(), reused: true }
+        }
+        _ => {
+            let (selection, digest) = select(plan).await?;
+            let key = rebuild_key(plan, workshop, &digest)?;
+            match workshop.existing {
+                Some(image) if !plan.build.no_cache && is_unchanged(image, &key, workshop.target) => {
+                    BuiltTest { image_id: image.id.clone(), reused: true }
+                }
+                _ => build(plan, workshop, selection, key, interrupts).await?,
+            }
+        }
+    };
+    workshop.sink.event(RunEvent::Built {
+        image: plan.test_image.clone(),
+        image_id: built.image_id.clone(),
+        reused: built.reused,
+        seconds: began.elapsed().as_secs_f64(),
+    });
+    Ok(built)
+}
+
+fn is_unchanged(image: &Image, key: &str, target: &Image) -> bool {
+    image.labels.get(ours::KEY).is_some_and(|recorded| recorded == key)
+        && image.layers.starts_with(&target.layers)
+}
+
+async fn select(plan: &TestPlan) -> Result<(Selection, String), Failure> {
+    let Some(directory) = plan.context.directory.clone() else {
+        return Ok((Selection::default(), String::new()));
+    };
+    let needs = plan.context.needs.clone();
+    let specific = plan.context.ignore_file.clone();
+    let blocking = tokio::task::spawn_blocking(move || {
+        let ignore = context::read_ignore(&directory, specific.as_deref())?;
+        let mut selection = context::select(&directory, &needs, &ignore)?;
+        // The reserved part of the context is ours; what a user has under that name is not sent.
+        selection.entries.retain(|entry| !entry.path.starts_with(RESERVED));
+        selection.leave_out_own(MARKER, &needs);
+        let digest = context::digest(&directory, &selection)?;
+        Ok::<_, context::ContextError>((selection, digest))
+    });
+    let (selection, digest) = blocking
+        .await
+        .unwrap_or_else(|error| Err(context::ContextError::internal(error.to_string())))
+        .map_err(|error| error.in_recipe(&plan.recipe.origin))?;
+    Ok((selection, digest.to_string()))
+}
+
+fn rebuild_key(plan: &TestPlan, workshop: &Workshop<'_>, digest: &str) -> Result<String, Failure> {
+    let text = plan.render(PINNED_PLACEHOLDER)?.text;
+    let flags = serde_json::to_string(&plan.build).unwrap_or_default();
+    let arguments: Vec<(&str, &str)> =
+        plan.build.build_args.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    Ok(key(&Ingredients {
+        target_id: &workshop.target.id,
+        dockerfile: &text,
+        context: digest,
+        build: &flags,
+        build_args: &arguments,
+        platform: &workshop.target.platform,
+        builder: &workshop.engine.capabilities().builder,
+    }))
+}
+
+async fn build(
+    plan: &TestPlan,
+    workshop: &Workshop<'_>,
+    selection: Selection,
+    key: String,
+    interrupts: &mut signal::Receiver,
+) -> Result<BuiltTest, Failure> {
+    let (pinned, record) = names::pin(workshop).await?;
+    let rendered = plan.render(&pinned)?;
+    let result = call_builder(plan, workshop, selection, key, &pinned, &rendered, interrupts).await;
+    let unpin = async {
+        if let Some(record) = record {
+            // A tag that cannot be removed now stays in the ledger.
+            let _ = workshop.ledger.remove(workshop.engine, &record).await;
+        }
+    };
+    let find = async {
+        let built = result?;
+        Ok::<_, Failure>(workshop.engine.image(built.as_deref().unwrap_or(&plan.test_image)).await?)
+    };
+    let ((), found) = tokio::join!(unpin, find);
+    let image = found?.ok_or_else(|| TestImageError::Vanished { image: plan.test_image.clone() })?;
+    if !image.layers.starts_with(&workshop.target.layers) {
+        names::take_back(plan, workshop).await?;
+        let (image, target) = (plan.test_image.clone(), plan.image.clone());
+        return Err(TestImageError::WrongBase { image, target }.into());
+    }
+    names::remove_superseded(workshop, &image).await;
+    Ok(BuiltTest { image_id: image.id, reused: false })
+}
+
+async fn call_builder(
+    plan: &TestPlan,
+    workshop: &Workshop<'_>,
+    selection: Selection,
+    key: String,
+    pinned: &str,
+    rendered: &template::Rendered,
+    interrupts: &mut signal::Receiver,
+) -> Result<Option<String>, Failure> {
+    let kind = workshop.engine.capabilities().builder_kind;
+    let mut spec = plan.build.clone();
+    let mut text = rendered.text.clone();
+    let labels = labels(plan, workshop, key);
+    match one_instruction(&labels).filter(|_| kind == BuilderKind::Classic) {
+        // Labels of the call are a step each to this builder, and each step commits a layer.
+        Some(instruction) => text.push_str(&instruction),
+        None => spec.labels.extend(labels),
+    }
+    if plan.recipe.author.is_some() {
+        spec.build_args.insert(TEST_IMAGE_ARGUMENT.to_owned(), pinned.to_owned());
+    }
+    let delivery = Delivery {
+        directory: plan.context.directory.clone().unwrap_or_default(),
+        selection,
+        extra: results_tree(plan),
+        dockerfile: DOCKERFILE.into(),
+        text: Bytes::from(text),
+        hidden: true,
+    };
+    let (context, dockerfile) = delivery.prepare(kind)?;
+    let tags = [plan.test_image.clone()];
+    let logins = workshop.logins.get(&workshop.sink).await?;
+    let request = BuildRequest {
+        builder: kind,
+        api_version: &workshop.engine.capabilities().api_version,
+        tags: &tags,
+        dockerfile: &dockerfile,
+        spec: &spec,
+        logins,
+        environment: &|name| workshop.environment.variable(name).map(Into::into),
+        agent_socket: workshop.environment.non_empty("SSH_AUTH_SOCK").map(Path::new),
+    };
+    let mut cancelling = interrupts.clone();
+    let cancelled = async {
+        signal::wait_for(&mut cancelling, 1).await;
+    };
+    let sink = workshop.sink.clone();
+    let building = crate::engine::docker::build::build(
+        workshop.engine.http(),
+        request,
+        context,
+        cancelled,
+        move |event| hand_on(&sink, event),
+    );
+    let image = plan.test_image.clone();
+    let outcome = match plan.limits.build {
+        Some(limit) => tokio::time::timeout(limit, building)
+            .await
+            .map_err(|_| TestImageError::TimedOut { image: image.clone(), limit: duration::human(limit) })?,
+        None => building.await,
+    };
+    outcome
+        .map(|built| built.id)
+        .map_err(|error| explain(plan, rendered, error, image, interrupts, kind).into())
+}
+
+/// Says the builder's error in the author's terms: his file, his line.
+fn explain(
+    plan: &TestPlan,
+    rendered: &template::Rendered,
+    error: BuildError,
+    image: String,
+    interrupts: &signal::Receiver,
+    kind: BuilderKind,
+) -> TestImageError {
+    match error {
+        BuildError::Cancelled => TestImageError::Interrupted { image, signal: interrupts.borrow().signal },
+        BuildError::Failed(mut failure) => {
+            // The generated file's line would mislead where the author's is known.
+            let line = failure.line.take().or_else(|| generated_line(rendered, &failure, kind));
+            if line.is_some_and(|line| line >= rendered.own_line) {
+                let (path, image) = (plan.results.clone(), plan.image.clone());
+                return TestImageError::Results { path, image, failure };
+            }
+            let line = line.and_then(|line| author_line(plan, rendered, line));
+            // A command that was given here stands in no file.
+            let file = (plan.source != Source::Command).then(|| plan.recipe.origin.clone());
+            TestImageError::Failed { file, line, failure }
+        }
+        other => TestImageError::Build(other),
+    }
+}
+
+/// Builders name a failed step by its number alone.
+fn generated_line(rendered: &template::Rendered, failure: &BuildFailure, kind: BuilderKind) -> Option<u32> {
+    let parsed = dockerfile::parse(rendered.text.as_bytes()).ok()?;
+    line_of(failure.position.as_ref()?, kind, &parsed)
+}
+
+fn author_line(plan: &TestPlan, rendered: &template::Rendered, line: u32) -> Option<u32> {
+    if plan.recipe.author.is_some() {
+        return Some(line);
+    }
+    let index = rendered.trigger_lines.iter().rposition(|first| *first <= line)?;
+    let first = rendered.trigger_lines.get(index)?;
+    Some(plan.triggers.get(index)?.line? + (line - first))
+}
+
+fn labels(plan: &TestPlan, workshop: &Workshop<'_>, key: String) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (ours::ROLE.to_owned(), ours::Role::TestImage.as_str().to_owned()),
+        (ours::TARGET.to_owned(), workshop.target.id.clone()),
+        (ours::TARGET_CONTENT.to_owned(), content(workshop.target)),
+        (ours::TARGET_NAME.to_owned(), plan.image.clone()),
+        (ours::SOURCE.to_owned(), plan.source.name().to_owned()),
+        (ours::KEY.to_owned(), key),
+    ])
+}
+
+/// The labels as one LABEL, where no value has a character that means something there.
+fn one_instruction(labels: &BTreeMap<String, String>) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._:/@-".contains(c);
+    let words = labels
+        .iter()
+        .map(|(name, value)| value.chars().all(plain).then(|| format!(" {name}=\"{value}\"")))
+        .collect::<Option<String>>()?;
+    Some(format!("LABEL{words}\n"))
+}
+
+/// The tree whose last directory becomes the results directory.
+fn results_tree(plan: &TestPlan) -> Vec<ExtraEntry> {
+    let results = format!("{RESULTS_TREE}/{}", template::results_directory_name(&plan.results));
+    vec![
+        ExtraEntry::directory(RESERVED, 0o755),
+        ExtraEntry::directory(RESULTS_TREE, 0o755),
+        ExtraEntry::directory(&results, 0o1777),
+    ]
+}
+
+pub(super) fn hand_on(sink: &Sink, event: BuildEvent) {
+    let event = match event {
+        BuildEvent::ContextSent { bytes, done } => RunEvent::ContextProgress { sent: bytes, done },
+        BuildEvent::Step { id, name, status, .. } => RunEvent::BuildStep { id, name, status },
+        BuildEvent::Output { text, .. } => RunEvent::BuildOutput { text },
+        // Without a size it is one of the builder's inner steps, which its step line tells already.
+        BuildEvent::Progress { total: None, .. } => return,
+        BuildEvent::Progress { item, status, current, total } => {
+            RunEvent::PullProgress { layer: item, status, current, total }
+        }
+        BuildEvent::Warning { message, .. } => RunEvent::Warning { message },
+    };
+    match event {
+        RunEvent::BuildStep { .. } | RunEvent::Warning { .. } => sink.event(event),
+        _ => sink.progress(event),
+    }
+}
+
+/// Where the generated Dockerfile is kept when the user asks for it: never over an existing file.
+pub fn keep_dockerfile(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    std::fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+}

@@ -1,0 +1,62 @@
+//! The names of a build: the private one of its target, and who bears the test image's.
+//!
+//! Owns that no name is taken from an image that is not docker-test's own, and that no test image is left behind
+//! without one.
+
+use super::Workshop;
+use crate::engine::docker::Recorded;
+use crate::engine::{Image, ResourceKind};
+use crate::error::Failure;
+use crate::ledger::TARGET_REPOSITORY;
+use crate::plan::TestPlan;
+
+/// Gives the target a name that nobody else moves: a tag can change between inspect and build, and BuildKit cannot
+/// build FROM an id.
+pub(super) async fn pin(workshop: &Workshop<'_>) -> Result<(String, Option<Recorded>), Failure> {
+    let nameless = workshop.target.tags.is_empty() && workshop.target.digests.is_empty();
+    if nameless {
+        // Removing the only name of an image removes the image. This one is the user's, so the name stays.
+        let short = workshop.target.id.trim_start_matches("sha256:").chars().take(12).collect::<String>();
+        let name = format!("localhost/docker-test-untagged:{short}");
+        let record = Recorded::new(ResourceKind::Tag, name.clone());
+        workshop.engine.tag(&workshop.target.id, &record).await?;
+        return Ok((name, None));
+    }
+    let name = format!("{TARGET_REPOSITORY}:{}", workshop.ledger.run_id());
+    let record = workshop.ledger.record(ResourceKind::Tag, &name)?;
+    workshop.engine.tag(&workshop.target.id, &record).await?;
+    Ok((name, Some(record)))
+}
+
+/// What is no test of the target must not bear the name of one.
+pub(super) async fn take_back(plan: &TestPlan, workshop: &Workshop<'_>) -> Result<(), Failure> {
+    let record = workshop.ledger.record(ResourceKind::Tag, &plan.test_image)?;
+    let removed = workshop.ledger.remove(workshop.engine, &record).await;
+    if let Some(before) = workshop.existing {
+        workshop.engine.tag(&before.id, &record).await?;
+    }
+    // From here on the name is an earlier test image's again, or nobody's.
+    workshop.ledger.forget(&record);
+    Ok(removed?)
+}
+
+/// Removes the image that bore the test image's name before, where nothing else names or uses it.
+pub(super) async fn remove_superseded(workshop: &Workshop<'_>, new: &Image) {
+    let Some(old) = workshop.existing else { return };
+    if old.id == new.id {
+        return;
+    }
+    // Asked again: it may have been given another name meanwhile.
+    let nameless = match workshop.engine.image(&old.id).await {
+        Ok(Some(old)) => old.tags.is_empty() && old.digests.is_empty(),
+        Ok(None) | Err(_) => false,
+    };
+    if !nameless {
+        return;
+    }
+    if let Ok(record) = workshop.ledger.record(ResourceKind::Image, &old.id) {
+        // Another run may still use it: then that run's successor, or prune, removes it.
+        let _ = workshop.ledger.remove(workshop.engine, &record).await;
+        workshop.ledger.forget(&record);
+    }
+}

@@ -1,0 +1,282 @@
+//! The build context: which files of the user's directory the builder gets, and how they travel.
+//!
+//! Owns `.dockerignore`, the reading of sources out of a recipe, the choice of files, the archive and its digest.
+//! It reads the context directory and nothing outside of it, never writes to it, and never talks to an engine.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::error::{Category, Diagnose};
+
+mod archive;
+mod delivery;
+mod digest;
+mod ignore;
+mod needs;
+mod own;
+mod paths;
+mod pattern;
+mod select;
+mod stream;
+mod tree;
+mod variables;
+mod words;
+
+pub use archive::{ExtraContent, ExtraEntry, write_archive};
+pub use delivery::Delivery;
+pub use digest::{Digest, digest};
+pub use ignore::{Ignore, IgnoreError, IgnoreRule};
+pub use needs::{Need, Needs, RecipeInputs, needs};
+pub use pattern::PatternError;
+pub use select::{Entry, EntryKind, Selection, any_at_hand, select};
+pub use stream::{ArchiveProgress, ArchiveStream, stream};
+
+/// What can go wrong between a recipe and the archive that it needs. Paths are relative to the context, lines are
+/// those of the recipe.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ContextError {
+    /// The context itself cannot be read as a directory.
+    #[error("cannot read the build context {}", path.display())]
+    Root {
+        /// The context as the user named it.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An ignore file exists but cannot be read.
+    #[error("cannot read {}", path.display())]
+    IgnoreFile {
+        /// The ignore file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An ignore file holds a line that Docker refuses.
+    #[error("{} is not a valid ignore file", path.display())]
+    IgnoreSyntax {
+        /// The ignore file.
+        path: PathBuf,
+        /// Line and reason.
+        source: IgnoreError,
+    },
+    /// A source's wildcards are malformed.
+    #[error("{}invalid pattern {pattern:?}", at(*line))]
+    Pattern {
+        /// Line of the instruction.
+        line: u32,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        source: PatternError,
+    },
+    /// A source does not exist.
+    #[error("{}{path:?} is not in the build context", at(*line))]
+    Missing {
+        /// Line of the instruction.
+        line: u32,
+        /// The source, or what its link leads to.
+        path: String,
+        /// An existing path with a similar name.
+        nearest: Option<String>,
+    },
+    /// A source exists, but the ignore file leaves it out.
+    #[error("{}{path:?} is excluded by line {ignore_line} of the ignore file ({ignore_pattern})", at(*line))]
+    Excluded {
+        /// Line of the instruction.
+        line: u32,
+        /// The source.
+        path: String,
+        /// Line of the ignore file.
+        ignore_line: u32,
+        /// The pattern on that line.
+        ignore_pattern: String,
+    },
+    /// A source is a link that leads round in a circle.
+    #[error("{}too many symbolic links in {path:?}", at(*line))]
+    LinkLoop {
+        /// Line of the instruction.
+        line: u32,
+        /// The source.
+        path: String,
+    },
+    /// A source is a socket, which no archive can hold.
+    #[error("{}{path:?} is a socket, which cannot be copied", at(*line))]
+    Socket {
+        /// Line of the instruction.
+        line: u32,
+        /// The source.
+        path: String,
+    },
+    /// A file or directory that is to be sent cannot be read.
+    #[error("cannot read {} in the build context", path.display())]
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file changed between being chosen and being sent.
+    #[error("{} changed while it was sent to the builder", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A name that docker-test reserves for itself is taken.
+    #[error("{} in the build context has a name that is reserved for this build", path.display())]
+    Reserved {
+        /// The path of the user's that collides.
+        path: PathBuf,
+    },
+    /// The builder's protocol carries names that are UTF-8 alone.
+    #[error("the name {} is not UTF-8, and BuildKit takes no other", path.display())]
+    NotUtf8 {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A defect of docker-test.
+    #[error("internal error while reading the build context: {message}")]
+    Internal {
+        /// What was seen.
+        message: String,
+    },
+    /// The archive could not be handed on.
+    #[error("cannot send the build context")]
+    Send(#[source] io::Error),
+}
+
+/// A context error, and the recipe that it is about.
+#[derive(Debug, Error)]
+#[error("{recipe}: {source}")]
+pub struct RecipeError {
+    /// The file, or the label, that the lines are counted in.
+    recipe: String,
+    source: ContextError,
+}
+
+impl Diagnose for RecipeError {
+    fn category(&self) -> Category {
+        self.source.category()
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.source.hint()
+    }
+}
+
+fn at(line: u32) -> String {
+    if line == 0 { String::new() } else { format!("line {line}: ") }
+}
+
+impl ContextError {
+    /// The same with the name of the recipe.
+    #[must_use]
+    pub fn in_recipe(self, recipe: impl Into<String>) -> RecipeError {
+        RecipeError { recipe: recipe.into(), source: self }
+    }
+
+    /// A thread that reads the context ended without an answer.
+    #[must_use]
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::Internal { message: message.into() }
+    }
+}
+
+impl Diagnose for ContextError {
+    fn category(&self) -> Category {
+        match self {
+            Self::Send(_) | Self::Changed { .. } => Category::Environment,
+            Self::Reserved { .. } | Self::Internal { .. } => Category::Internal,
+            _ => Category::User,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Root { .. } => {
+                "name the directory that the recipe's COPY and ADD are relative to with --path"
+            }
+            Self::IgnoreSyntax { .. } => "mend the line, or put a '\\' before a '[' that is part of a name",
+            Self::Missing { nearest: Some(nearest), .. } => {
+                return Some(format!("there is {nearest:?}; sources are relative to the build context"));
+            }
+            Self::Missing { nearest: None, .. } => {
+                "sources are relative to the build context: is it the right directory? (--path)"
+            }
+            Self::Excluded { path, .. } => {
+                return Some(format!("add the line \"!{path}\" to the end of the ignore file"));
+            }
+            Self::LinkLoop { .. } => "name the file that the link should lead to",
+            Self::Socket { .. } => "copy a regular file instead",
+            Self::Unreadable { .. } => {
+                "make it readable, or list it in .dockerignore if the tests do not need it"
+            }
+            Self::Changed { .. } => "run again when nothing writes to the build context",
+            Self::NotUtf8 { .. } => "rename the file, or leave it out with .dockerignore",
+            Self::IgnoreFile { .. }
+            | Self::Pattern { .. }
+            | Self::Reserved { .. }
+            | Self::Internal { .. }
+            | Self::Send(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// Reads the ignore file that applies to a recipe: `specific` (`<dockerfile>.dockerignore`, a path as the process
+/// sees it) where it exists, else `.dockerignore` at the root of the context, else nothing is ignored. Reads from
+/// disk.
+///
+/// # Errors
+/// An ignore file that exists but cannot be read, or holds an invalid line.
+pub fn read_ignore(root: &Path, specific: Option<&Path>) -> Result<Ignore, ContextError> {
+    for path in specific.map(Path::to_owned).into_iter().chain([root.join(".dockerignore")]) {
+        match fs::read(&path) {
+            // The mark that some editors leave is Docker's to skip, and bytes that are no text match no name.
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes);
+                return Ignore::parse(&text).map_err(|source| ContextError::IgnoreSyntax { path, source });
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(source) => return Err(ContextError::IgnoreFile { path, source }),
+        }
+    }
+    Ok(Ignore::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recipes_own_ignore_file_wins_over_the_contexts() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let own = root.join("Dockerfile.test.dockerignore");
+        let recipe = Some(own.as_path());
+        assert!(read_ignore(root, recipe).unwrap().is_empty());
+        fs::write(root.join(".dockerignore"), "general\n").unwrap();
+        assert!(read_ignore(root, recipe).unwrap().excluded("general"));
+        fs::write(&own, "special\n").unwrap();
+        let own = read_ignore(root, recipe).unwrap();
+        assert!(own.excluded("special") && !own.excluded("general"));
+        assert!(read_ignore(root, None).unwrap().excluded("general"));
+    }
+
+    #[test]
+    fn a_bad_ignore_file_is_named_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".dockerignore"), "a\nb[\n").unwrap();
+        let failure = crate::error::Failure::from(read_ignore(dir.path(), None).unwrap_err());
+        assert!(
+            failure.to_string().contains(".dockerignore is not a valid ignore file: line 2"),
+            "{failure}"
+        );
+        fs::remove_file(dir.path().join(".dockerignore")).unwrap();
+        fs::create_dir(dir.path().join(".dockerignore")).unwrap();
+        assert!(matches!(read_ignore(dir.path(), None), Err(ContextError::IgnoreFile { .. })));
+    }
+}

@@ -1,0 +1,31 @@
+//! Test any container image: `docker-test shop:1.4`.
+//!
+//! The modules in the order in which data flows through them:
+//!
+//! - [`metadata`]: what the author declared (ONTEST, ONBUILD, labels, Dockerfile.test)
+//! - [`plan`]: what will happen, settled before anything is created
+//! - [`image`]: plan → Dockerfile.test, context, test image
+//! - [`engine`]: the only effect boundary for containers
+//! - [`ledger`]: everything created on an engine is written down first and removed by one piece of code
+//! - [`runner`]: attempts, time, signals, cleanup
+//! - [`results`]: the outcome model, and the files and cases that a test leaves
+//! - [`report`]: results → screen and files
+//! - [`cli`]: flags in, exit code out
+//!
+//! Around them: [`error`], [`exit_code`], [`environment`], [`settings`], [`signal`], [`redact`].
+
+pub mod cli;
+pub mod engine;
+pub mod environment;
+pub mod error;
+pub mod exit_code;
+pub mod image;
+pub mod ledger;
+pub mod metadata;
+pub mod plan;
+pub mod redact;
+pub mod report;
+pub mod results;
+pub mod runner;
+pub mod settings;
+pub mod signal;

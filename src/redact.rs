@@ -1,0 +1,164 @@
+//! Hides secret values in text and byte streams, whole or in the encodings that they usually travel in.
+//!
+//! Owns the list of forms a value can take and the search for them. Does not decide what is a secret, beyond
+//! the rule on variable names, and never shows a value: `Debug` prints a count.
+
+mod forms;
+mod stream;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+pub use stream::RedactStream;
+
+/// Values with fewer characters are left alone: they would hide half the output.
+pub const MIN_SECRET_CHARS: usize = 6;
+
+/// What stands in place of a hidden value.
+pub const REPLACEMENT: &str = "***";
+
+const SECRET_WORDS: [&str; 6] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL"];
+
+/// True where a variable of this name is taken to hold a secret.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Replaces every occurrence of every secret value with `***`. Cheap to clone.
+///
+/// Hidden are the value itself, each of its lines, and its base64 (standard and URL alphabet, at any position in a
+/// longer encoded text), percent-encoded, JSON-escaped and XML-escaped forms. Occurrences that overlap or touch
+/// become one `***`.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    search: Option<Arc<Search>>,
+}
+
+impl Redactor {
+    /// Prepares the search. Values of fewer than [`MIN_SECRET_CHARS`] characters are ignored.
+    pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
+        let mut patterns = BTreeSet::new();
+        for secret in secrets {
+            forms::collect(&secret, &mut patterns);
+        }
+        Self { search: Search::new(patterns.into_iter().collect()).map(Arc::new) }
+    }
+
+    /// True where there is nothing to hide.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.search.is_none()
+    }
+
+    /// The text with every secret hidden; borrowed where it holds none.
+    #[must_use]
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match &self.search {
+            Some(search) if search.occurs_in(text.as_bytes()) => {
+                let mut stream = self.stream();
+                let mut bytes = stream.push(text.as_bytes());
+                bytes.extend(stream.flush());
+                Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+            }
+            _ => Cow::Borrowed(text),
+        }
+    }
+
+    /// A redactor of a byte stream that arrives in chunks. Streams are independent of one another.
+    #[must_use]
+    pub fn stream(&self) -> RedactStream {
+        RedactStream::new(self)
+    }
+}
+
+impl AsRef<Self> for Redactor {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let patterns = self.search.as_ref().map_or(0, |search| search.patterns.len());
+        f.debug_struct("Redactor").field("patterns", &patterns).finish_non_exhaustive()
+    }
+}
+
+/// The forms of all secrets, sorted, and the automaton that finds them.
+struct Search {
+    patterns: Vec<Vec<u8>>,
+    longest: usize,
+    first_bytes: [bool; 256],
+    /// Absent where the automaton could not be built, which takes gigabytes of secrets: then all is hidden.
+    automaton: Option<AhoCorasick>,
+}
+
+impl Search {
+    fn new(patterns: Vec<Vec<u8>>) -> Option<Self> {
+        let longest = patterns.iter().map(Vec::len).max()?;
+        let mut first_bytes = [false; 256];
+        for first in patterns.iter().filter_map(|pattern| pattern.first()) {
+            if let Some(seen) = first_bytes.get_mut(usize::from(*first)) {
+                *seen = true;
+            }
+        }
+        // Standard semantics alone can report overlapping matches, and a value that overlaps another is one too.
+        // A DFA of a private key in all its forms would take more memory than the rest of the program.
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&patterns)
+            .ok();
+        Some(Self { patterns, longest, first_bytes, automaton })
+    }
+
+    fn occurs_in(&self, bytes: &[u8]) -> bool {
+        self.automaton.as_ref().is_none_or(|automaton| automaton.is_match(bytes))
+    }
+
+    /// The byte ranges to hide, merged, in order, within `bytes`.
+    fn hidden_ranges(&self, bytes: &[u8]) -> Vec<(usize, usize)> {
+        let Some(automaton) = &self.automaton else { return vec![(0, bytes.len())] };
+        if !automaton.is_match(bytes) {
+            return Vec::new();
+        }
+        let mut found: Vec<(usize, usize)> =
+            automaton.find_overlapping_iter(bytes).map(|m| (m.start(), m.end())).collect();
+        found.sort_unstable();
+        let mut merged: Vec<(usize, usize)> = Vec::new();
+        for (start, end) in found {
+            match merged.last_mut() {
+                Some(last) if start <= last.1 => last.1 = last.1.max(end),
+                _ => merged.push((start, end)),
+            }
+        }
+        merged
+    }
+
+    /// Where the first suffix of `bytes` begins that could still grow into a secret; its length where none could.
+    fn undecided_from(&self, bytes: &[u8]) -> usize {
+        let earliest = bytes.len().saturating_sub(self.longest.saturating_sub(1));
+        (earliest..bytes.len())
+            .find(|start| bytes.get(*start..).is_some_and(|suffix| self.begins_a_pattern(suffix)))
+            .unwrap_or(bytes.len())
+    }
+
+    fn begins_a_pattern(&self, text: &[u8]) -> bool {
+        let first = text.first().and_then(|byte| self.first_bytes.get(usize::from(*byte)));
+        if first != Some(&true) {
+            return false;
+        }
+        // In sorted order the patterns that begin with `text` follow it, `text` itself first.
+        let next = self.patterns.partition_point(|pattern| pattern.as_slice() <= text);
+        self.patterns.get(next).is_some_and(|pattern| pattern.starts_with(text))
+    }
+}
+
+#[cfg(test)]
+mod tests;

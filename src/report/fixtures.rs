@@ -1,0 +1,114 @@
+//! Results that the tests of this module share.
+
+use crate::results::{
+    Attempt, Case, CaseCounts, CaseStatus, CaseSuite, Cause, Outcome, ResultFile, RunResults, TestResult,
+};
+
+pub(crate) fn case(name: &str, status: CaseStatus) -> Case {
+    Case {
+        name: name.to_owned(),
+        class: None,
+        status,
+        seconds: Some(0.25),
+        message: None,
+        kind: None,
+        detail: None,
+        stdout: None,
+        stderr: None,
+        file: None,
+        line: None,
+    }
+}
+
+pub(crate) fn failed_case(name: &str, message: &str) -> Case {
+    Case {
+        class: Some("shop.CartTest".to_owned()),
+        message: Some(message.to_owned()),
+        kind: Some("AssertionError".to_owned()),
+        detail: Some(format!("Traceback:\n  {message}")),
+        file: Some("tests/cart.py".to_owned()),
+        line: Some(41),
+        ..case(name, CaseStatus::Failed)
+    }
+}
+
+pub(crate) fn attempt(number: u32, outcome: Outcome, cases: Vec<Case>) -> Attempt {
+    let tally = |status| cases.iter().filter(|case| case.status == status).count() as u64;
+    let counts = CaseCounts {
+        passed: tally(CaseStatus::Passed),
+        failed: tally(CaseStatus::Failed),
+        errored: tally(CaseStatus::Errored),
+        skipped: tally(CaseStatus::Skipped),
+    };
+    let suites = if cases.is_empty() {
+        Vec::new()
+    } else {
+        vec![CaseSuite { name: "pytest".to_owned(), source: "junit.xml".to_owned(), cases }]
+    };
+    Attempt {
+        number,
+        outcome,
+        cause: None,
+        exit_code: Some(0),
+        started_at: Some("2026-11-21T06:30:00.25Z".to_owned()),
+        seconds: 1.5,
+        suites,
+        cases: counts,
+        files: vec![ResultFile { path: "junit.xml".to_owned(), size: 1536 }],
+        log_tail: "collected 2 items\nFAILED\n".to_owned(),
+        container: Some("0123456789abcdef".to_owned()),
+    }
+}
+
+pub(crate) fn test(name: &str, outcome: Outcome, cause: Option<Cause>, attempts: Vec<Attempt>) -> TestResult {
+    let mut attempts = attempts;
+    if let Some(last) = attempts.last_mut() {
+        last.cause.clone_from(&cause);
+    }
+    TestResult {
+        name: name.to_owned(),
+        image: name.to_owned(),
+        image_id: "sha256:aa".to_owned(),
+        test_image: format!("{name}-test"),
+        test_type: "integration".to_owned(),
+        source: "label".to_owned(),
+        outcome,
+        cause,
+        attempts,
+        results_dir: Some("tests/results".to_owned()),
+        warnings: Vec::new(),
+    }
+}
+
+pub(crate) fn run(tests: Vec<TestResult>) -> RunResults {
+    let outcome = tests.last().map_or(Outcome::Skipped, |test| test.outcome);
+    RunResults {
+        schema: 1,
+        version: "0.1.0".to_owned(),
+        run_id: "r-42".to_owned(),
+        engine: "Docker Engine 20.10.24".to_owned(),
+        started_at: "2026-11-21T06:29:58Z".to_owned(),
+        seconds: 4.0,
+        outcome,
+        exit_code: u8::from(outcome != Outcome::Passed),
+        tests,
+    }
+}
+
+/// One test with two passing cases.
+pub(crate) fn passing() -> RunResults {
+    let cases = vec![case("test_add", CaseStatus::Passed), case("test_remove", CaseStatus::Passed)];
+    run(vec![test("shop:1.4", Outcome::Passed, None, vec![attempt(1, Outcome::Passed, cases)])])
+}
+
+/// One test with a failed and a passed case, exit code 1.
+pub(crate) fn failing() -> RunResults {
+    let cases = vec![case("test_add", CaseStatus::Passed), failed_case("test_total", "assert 3 == 4")];
+    let cause = Some(Cause::ExitCode { code: 1 });
+    run(vec![test("shop:1.4", Outcome::Failed, cause, vec![attempt(1, Outcome::Failed, cases)])])
+}
+
+/// One test without cases, ended as told.
+pub(crate) fn without_cases(outcome: Outcome, cause: Option<Cause>) -> RunResults {
+    run(vec![test("shop:1.4", outcome, cause, vec![attempt(1, outcome, Vec::new())])])
+}

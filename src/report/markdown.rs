@@ -1,0 +1,284 @@
+//! The run as GitHub-flavoured Markdown: the job summary of GitHub Actions, and a report of its own.
+//!
+//! Owns the layout, the escaping that keeps test output from forging markup, and the size limit. Writes nothing.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use crate::report::text::{head, printable, strip_ansi};
+use crate::report::wording::{case_counts, count, describe_cause, duration, is_bad, outcome_word, reason};
+use crate::report::{ExportError, Exporter};
+use crate::results::{Case, CaseStatus, Outcome, RunResults, TestResult};
+
+/// `--report markdown=PATH`.
+pub struct Markdown;
+
+const NAME: &str = "markdown";
+
+/// GitHub drops the summary of a step, whole, when it is larger than this many bytes.
+pub const SUMMARY_LIMIT: usize = 1024 * 1024;
+
+/// A single case may fill no more than this, so that one huge diff does not hide all others.
+const MAX_DETAIL_BYTES: usize = 16 * 1024;
+
+/// Kept free for the note that something was left out and for closing tags.
+const RESERVE: usize = 256;
+
+impl Exporter for Markdown {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn describe(&self) -> &'static str {
+        "a Markdown page: a table of tests, and every failed case"
+    }
+
+    fn export(&self, results: &RunResults, out: &mut dyn Write) -> Result<(), ExportError> {
+        out.write_all(render(results, SUMMARY_LIMIT).as_bytes())
+            .map_err(|source| ExportError::Write { format: NAME, source })
+    }
+}
+
+/// A text that takes whole pieces as long as they fit.
+struct Page {
+    text: String,
+    limit: usize,
+    left_out: u64,
+}
+
+impl Page {
+    /// Adds the piece unless it, or one before it, does not fit.
+    fn add(&mut self, piece: &str) {
+        if self.left_out == 0 && self.text.len() + piece.len() + RESERVE <= self.limit {
+            self.text.push_str(piece);
+        } else {
+            self.left_out += 1;
+        }
+    }
+}
+
+/// The page in at most `limit` bytes; what does not fit is counted in its last line. Empty where not even the
+/// heading fits.
+#[must_use]
+pub fn render(results: &RunResults, limit: usize) -> String {
+    let mut page = Page { text: String::new(), limit, left_out: 0 };
+    page.add(&format!(
+        "## {} docker-test: {}\n\n| | Test | Outcome | Cases | Duration |\n|---|---|---|---|---|\n",
+        icon(results.outcome),
+        outcome_word(results.outcome)
+    ));
+    if page.text.is_empty() {
+        return page.text;
+    }
+    for test in &results.tests {
+        page.add(&row(test));
+    }
+    for test in &results.tests {
+        section(test, &mut page);
+    }
+    page.add(&format!(
+        "\nRun {} on {} took {}, docker-test {}.\n",
+        code(&results.run_id),
+        code(&results.engine),
+        duration(results.seconds),
+        code(&results.version)
+    ));
+    if page.left_out > 0 {
+        let note = count(page.left_out, "more part");
+        // Writing to a String cannot fail.
+        let _ = write!(page.text, "\n_{note} left out: the page would be too large._\n");
+    }
+    page.text
+}
+
+const fn icon(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "✅",
+        Outcome::Failed => "❌",
+        Outcome::Flaky => "⚠️",
+        Outcome::TimedOut => "⏰",
+        Outcome::OutOfMemory => "💥",
+        Outcome::NotStarted | Outcome::Aborted => "🚫",
+        Outcome::Skipped => "⏭️",
+    }
+}
+
+fn row(test: &TestResult) -> String {
+    let attempt = test.last_attempt();
+    format!(
+        "| {} | {} | {} | {} | {} |\n",
+        icon(test.outcome),
+        code(&test.name),
+        outcome_word(test.outcome),
+        attempt.map_or_else(|| "none".to_owned(), |attempt| case_counts(attempt.cases)),
+        attempt.map_or_else(|| "–".to_owned(), |attempt| duration(attempt.seconds)),
+    )
+}
+
+fn section(test: &TestResult, page: &mut Page) {
+    if !is_bad(test.outcome) && test.outcome != Outcome::Flaky && test.warnings.is_empty() {
+        return;
+    }
+    page.add(&format!("\n### {} {}\n", icon(test.outcome), code(&test.name)));
+    if let Some(cause) = &test.cause {
+        page.add(&format!("\n{}\n", code(&describe_cause(cause))));
+    }
+    if test.attempts.len() > 1 {
+        page.add("\n");
+    }
+    for attempt in test.attempts.iter().filter(|_| test.attempts.len() > 1) {
+        let reason =
+            attempt.cause.as_ref().map(|cause| format!(": {}", code(&reason(attempt.outcome, cause))));
+        page.add(&format!(
+            "- attempt {}: {} after {}{}\n",
+            attempt.number,
+            outcome_word(attempt.outcome),
+            duration(attempt.seconds),
+            reason.unwrap_or_default()
+        ));
+    }
+    for warning in &test.warnings {
+        page.add(&format!("\n⚠️ {}\n", code(warning)));
+    }
+    let Some(attempt) = test.last_attempt().filter(|_| is_bad(test.outcome)) else { return };
+    let cases = attempt.suites.iter().flat_map(|suite| &suite.cases);
+    for case in cases.filter(|case| matches!(case.status, CaseStatus::Failed | CaseStatus::Errored)) {
+        page.add(&case_details(case));
+    }
+    if !attempt.log_tail.trim().is_empty() {
+        page.add(&details("the end of its output", &attempt.log_tail));
+    }
+}
+
+fn case_details(case: &Case) -> String {
+    let mut summary = code(&match &case.class {
+        Some(class) => format!("{class} › {}", case.name),
+        None => case.name.clone(),
+    });
+    if let Some(file) = &case.file {
+        let place = case.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
+        summary = format!("{summary} at {}", code(&place));
+    }
+    let message = case.message.as_deref().unwrap_or_default().trim();
+    let detail = case.detail.as_deref().unwrap_or_default().trim();
+    let text = match (message.is_empty(), detail.is_empty()) {
+        (false, false) if !detail.contains(message) => format!("{message}\n\n{detail}"),
+        (false, true) => message.to_owned(),
+        _ => detail.to_owned(),
+    };
+    details(&summary, &text)
+}
+
+/// A folded block. `summary` is markup already, `text` is not. Inside `<pre>` nothing but HTML counts, blank lines
+/// included.
+fn details(summary: &str, text: &str) -> String {
+    let stripped = strip_ansi(text);
+    let text = head(&stripped, MAX_DETAIL_BYTES);
+    let lines: Vec<String> = text.lines().map(|line| html(&printable(line.trim_end_matches('\r')))).collect();
+    format!("\n<details><summary>{summary}</summary>\n\n<pre>\n{}\n</pre>\n\n</details>\n", lines.join("\n"))
+}
+
+fn html(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+}
+
+/// One line of foreign text in a `<code>` element. Every punctuation mark is a character reference, which Markdown
+/// never takes for markup, a table's bar included.
+fn code(text: &str) -> String {
+    let mut out = String::from("<code>");
+    for character in printable(text).chars() {
+        if character.is_ascii_punctuation() {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "&#{};", u32::from(character));
+        } else {
+            out.push(character);
+        }
+    }
+    out.push_str("</code>");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::report::fixtures::{attempt, failed_case, failing, passing, run, test};
+    use crate::results::Cause;
+
+    #[test]
+    fn a_good_run_is_a_heading_and_a_table() {
+        assert_eq!(
+            render(&passing(), SUMMARY_LIMIT),
+            "## ✅ docker-test: passed\n\n\
+             | | Test | Outcome | Cases | Duration |\n\
+             |---|---|---|---|---|\n\
+             | ✅ | <code>shop&#58;1&#46;4</code> | passed | 2 passed | 1.5s |\n\n\
+             Run <code>r&#45;42</code> on <code>Docker Engine 20&#46;10&#46;24</code> took 4s, \
+             docker-test <code>0&#46;1&#46;0</code>.\n"
+        );
+    }
+
+    #[test]
+    fn failed_cases_are_folded_below_the_table() {
+        let page = render(&failing(), SUMMARY_LIMIT);
+        assert!(page.contains("\n### ❌ <code>shop&#58;1&#46;4</code>\n"));
+        assert!(page.contains("<code>the test command ended with exit code 1</code>"));
+        assert!(page.contains(
+            "<details><summary><code>shop&#46;CartTest › test&#95;total</code> at \
+             <code>tests&#47;cart&#46;py&#58;41</code></summary>\n\n\
+             <pre>\nTraceback:\n  assert 3 == 4\n</pre>\n\n</details>"
+        ));
+        assert!(page.contains("<summary>the end of its output</summary>"));
+    }
+
+    #[test]
+    fn test_output_cannot_forge_markup() {
+        let mut case = failed_case("a | b `c` <img src=x>\n## h", "</pre><script>\n\n# heading\n| x |");
+        case.class = Some("[l](http://e)".to_owned());
+        case.file = None;
+        let mut only = attempt(1, Outcome::Failed, vec![case]);
+        only.log_tail = "</details>\n\n```\n**bold** @team".to_owned();
+        let mut tested = test("x|y", Outcome::Failed, None, vec![only]);
+        tested.warnings = vec!["*w* | <b>".to_owned()];
+        let page = render(&run(vec![tested]), SUMMARY_LIMIT);
+        for forged in ["<img", "<script", "<b>", "](http", "`c`", "*w*", "x|y"] {
+            assert!(!page.contains(forged), "{forged}: {page}");
+        }
+        let tags = |tag: &str| page.matches(tag).count();
+        assert_eq!((tags("<details>"), tags("</details>")), (2, 2));
+        assert_eq!((tags("<pre>"), tags("</pre>")), (2, 2));
+        let row = page.lines().find(|line| line.contains("x&#124;y") && line.starts_with('|')).unwrap();
+        assert_eq!(row.matches('|').count(), 6);
+    }
+
+    #[test]
+    fn the_page_never_exceeds_its_limit_and_says_what_is_missing() {
+        let cases: Vec<_> =
+            (0..200).map(|n| failed_case(&format!("case {n}"), &"x".repeat(20_000))).collect();
+        let cause = Some(Cause::ExitCode { code: 1 });
+        let tested = test("a", Outcome::Failed, cause, vec![attempt(1, Outcome::Failed, cases)]);
+        let results = run(vec![tested]);
+        let page = render(&results, SUMMARY_LIMIT);
+        assert!(page.len() <= SUMMARY_LIMIT);
+        assert!(page.len() > SUMMARY_LIMIT / 2);
+        assert!(page.ends_with("left out: the page would be too large._\n"), "{}", &page[page.len() - 80..]);
+        assert_eq!(render(&results, 100), "");
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_never_cut(text in "\\PC{0,200}", limit in 0_usize..4000) {
+            let cases = vec![failed_case(&text, &text), failed_case("b", &text)];
+            let tested = test(&text, Outcome::Failed, None, vec![attempt(1, Outcome::Failed, cases)]);
+            let page = render(&run(vec![tested]), limit);
+            prop_assert!(page.len() <= limit);
+            prop_assert_eq!(page.matches("<details>").count(), page.matches("</details>").count());
+            prop_assert_eq!(page.matches("<code>").count(), page.matches("</code>").count());
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Takes secrets out of results and events before anyone reads them.
+//!
+//! Owns the list of places where text from a test, an image or an engine stands. The search itself is
+//! [`crate::redact`]'s.
+
+use crate::redact::{RedactStream, Redactor};
+use crate::results::{Attempt, Case, Cause, RunResults};
+use crate::runner::event::RunEvent;
+
+/// The results with every secret hidden in text that came from the test, its image or the engine.
+#[must_use]
+pub fn redact_results(mut results: RunResults, redactor: &Redactor) -> RunResults {
+    if redactor.is_empty() {
+        return results;
+    }
+    for test in &mut results.tests {
+        redact_cause(&mut test.cause, redactor);
+        for warning in &mut test.warnings {
+            redact(warning, redactor);
+        }
+        for attempt in &mut test.attempts {
+            redact_attempt(attempt, redactor);
+        }
+    }
+    results
+}
+
+fn redact_attempt(attempt: &mut Attempt, redactor: &Redactor) {
+    redact_cause(&mut attempt.cause, redactor);
+    redact(&mut attempt.log_tail, redactor);
+    for file in &mut attempt.files {
+        redact(&mut file.path, redactor);
+    }
+    for suite in &mut attempt.suites {
+        redact(&mut suite.name, redactor);
+        redact(&mut suite.source, redactor);
+        for case in &mut suite.cases {
+            redact_case(case, redactor);
+        }
+    }
+}
+
+fn redact_case(case: &mut Case, redactor: &Redactor) {
+    redact(&mut case.name, redactor);
+    let texts = [
+        &mut case.class,
+        &mut case.message,
+        &mut case.kind,
+        &mut case.detail,
+        &mut case.stdout,
+        &mut case.stderr,
+        &mut case.file,
+    ];
+    for text in texts.into_iter().flatten() {
+        redact(text, redactor);
+    }
+}
+
+fn redact_cause(cause: &mut Option<Cause>, redactor: &Redactor) {
+    if let Some(
+        Cause::CommandNotFound { message }
+        | Cause::CommandNotExecutable { message }
+        | Cause::NotStarted { message }
+        | Cause::EngineLost { message }
+        | Cause::ResultsIncomplete { message },
+    ) = cause
+    {
+        redact(message, redactor);
+    }
+}
+
+fn redact(text: &mut String, redactor: &Redactor) {
+    if let std::borrow::Cow::Owned(clean) = redactor.redact(text) {
+        *text = clean;
+    }
+}
+
+/// Takes secrets out of events on their way to a display.
+///
+/// What a builder prints comes in chunks, so a secret may be cut in two: the chunks are searched as one text, and what
+/// could be the beginning of a secret waits for the next chunk or event. The test's own output passes by here: it was
+/// searched where it came in.
+pub struct EventRedactor {
+    redactor: Redactor,
+    build_output: RedactStream,
+}
+
+impl EventRedactor {
+    /// Hides what `redactor` hides.
+    #[must_use]
+    pub fn new(redactor: &Redactor) -> Self {
+        Self { redactor: redactor.clone(), build_output: redactor.stream() }
+    }
+
+    /// The event without secrets, behind the build output that waited for it.
+    pub fn pass(&mut self, mut event: RunEvent) -> impl Iterator<Item = RunEvent> {
+        if self.redactor.is_empty() {
+            return [None, Some(event)].into_iter().flatten();
+        }
+        let bytes = match &mut event {
+            RunEvent::BuildOutput { text } => {
+                let bytes = self.build_output.push(std::mem::take(text).as_bytes());
+                return [None, build_output(&bytes)].into_iter().flatten();
+            }
+            _ => self.build_output.flush(),
+        };
+        match &mut event {
+            RunEvent::Planned { reason: text, .. }
+            | RunEvent::PullProgress { status: text, .. }
+            | RunEvent::BuildStep { name: text, .. }
+            | RunEvent::Warning { message: text } => redact(text, &self.redactor),
+            RunEvent::TestFinished { cause, .. } => redact_cause(cause, &self.redactor),
+            _ => {}
+        }
+        [build_output(&bytes), Some(event)].into_iter().flatten()
+    }
+
+    /// Build output that waits for a next chunk which will not come.
+    pub fn finish(&mut self) -> Option<RunEvent> {
+        build_output(&self.build_output.flush())
+    }
+}
+
+fn build_output(bytes: &[u8]) -> Option<RunEvent> {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    (!text.is_empty()).then_some(RunEvent::BuildOutput { text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixtures::{attempt, failed_case, run, test};
+    use crate::results::Outcome;
+    use crate::runner::event::StepStatus;
+
+    #[test]
+    fn no_text_of_the_test_keeps_a_secret() {
+        let secret = "hunter2hunter";
+        let mut failed = failed_case(secret, secret);
+        for text in [&mut failed.class, &mut failed.kind, &mut failed.detail, &mut failed.file] {
+            *text = Some(format!("x {secret}"));
+        }
+        failed.stdout = Some(secret.to_owned());
+        failed.stderr = Some(secret.to_owned());
+        let mut only = attempt(1, Outcome::NotStarted, vec![failed]);
+        only.log_tail = secret.to_owned();
+        only.files[0].path = format!("{secret}.txt");
+        only.suites[0].name = secret.to_owned();
+        only.suites[0].source = secret.to_owned();
+        let cause = Some(Cause::NotStarted { message: secret.to_owned() });
+        let mut tested = test("shop:1.4", Outcome::NotStarted, cause, vec![only]);
+        tested.warnings = vec![secret.to_owned()];
+        let results = redact_results(run(vec![tested]), &Redactor::new([secret.to_owned()]));
+        let json = serde_json::to_string(&results).unwrap();
+        assert!(!json.contains(secret), "{json}");
+        assert_eq!(results.tests[0].attempts[0].suites[0].cases[0].detail.as_deref(), Some("x ***"));
+    }
+
+    fn passed(events: Vec<RunEvent>) -> Vec<RunEvent> {
+        let mut redactor = EventRedactor::new(&Redactor::new(["hunter2hunter".to_owned()]));
+        let mut passed = Vec::new();
+        for event in events {
+            passed.extend(redactor.pass(event));
+        }
+        passed.extend(redactor.finish());
+        passed
+    }
+
+    fn output(text: &str) -> RunEvent {
+        RunEvent::BuildOutput { text: text.to_owned() }
+    }
+
+    #[test]
+    fn a_step_that_prints_a_build_argument_shows_no_secret() {
+        let step = |name: &str| RunEvent::BuildStep {
+            id: "1".to_owned(),
+            name: name.to_owned(),
+            status: StepStatus::Started,
+        };
+        let events = vec![step("RUN echo hunter2hunter"), output("it is hunter2"), output("hunter!\n")];
+        assert_eq!(passed(events), [step("RUN echo ***"), output("it is "), output("***!\n")]);
+    }
+
+    #[test]
+    fn build_output_that_waits_for_a_secret_to_end_is_not_lost() {
+        let warning = |text: &str| RunEvent::Warning { message: text.to_owned() };
+        let events = vec![output("x hunt"), warning("w hunter2hunter"), output("hunter2")];
+        let expected = [output("x "), output("hunt"), warning("w ***"), output("hunter2")];
+        assert_eq!(passed(events), expected);
+    }
+}

@@ -1,0 +1,65 @@
+//! One run at a time for one results directory.
+//!
+//! Owns a lock file that is there only while it is held: whoever locks a file that was meanwhile removed tries again.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+
+/// How often a file that vanished under the lock is tried again.
+const ATTEMPTS: usize = 100;
+
+/// Held until dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+#[derive(Debug)]
+pub(super) enum LockError {
+    Held,
+    Io(io::Error),
+}
+
+/// Locks, without waiting. `None` where the file system has no locks (some network file systems).
+pub(super) fn acquire(path: &Path) -> Result<Option<Lock>, LockError> {
+    for _ in 0..ATTEMPTS {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(path)
+            .map_err(LockError::Io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(LockError::Held),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                let _ = fs::remove_file(path);
+                return Ok(None);
+            }
+            Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
+        }
+        let locked = file.metadata().map_err(LockError::Io)?;
+        let is_current = path
+            .symlink_metadata()
+            .is_ok_and(|current| (current.dev(), current.ino()) == (locked.dev(), locked.ino()));
+        if is_current {
+            return Ok(Some(Lock { path: path.to_owned(), _file: file }));
+        }
+    }
+    Err(LockError::Held)
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Before the lock is let go, so that nobody holds a file that is about to vanish.
+        let _ = fs::remove_file(&self.path);
+    }
+}

@@ -1,0 +1,216 @@
+//! One image from plan to verdict: test image, attempt, results, cleanup.
+//!
+//! Owns that order and the promise that whatever way it ends, results are in their directory and the engine is clean.
+
+use std::sync::Arc;
+
+use super::Sink;
+use super::attempt::{self, AttemptContext, Attempted, TerminalSize};
+use super::housekeeping::Housekeeping;
+use crate::engine::{Engine, Image};
+use crate::environment::Environment;
+use crate::error::Failure;
+use crate::exit_code::ExitCode;
+use crate::image::build::{self, Workshop};
+use crate::image::logins::Logins;
+use crate::ledger::RunLedger;
+use crate::metadata::labels::DEFAULT_TYPE;
+use crate::plan::TestPlan;
+use crate::redact::Redactor;
+use crate::results::directory::{Committed, ResultsDirectory};
+use crate::results::verdict::{Verdict, exit_code};
+use crate::results::{Cause, Outcome, TestResult};
+use crate::signal;
+
+/// Everything that one test of one image needs.
+pub struct Job<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The run's ledger.
+    pub ledger: &'a RunLedger,
+    /// The run's sweeps.
+    pub housekeeping: &'a Housekeeping,
+    /// The plan.
+    pub plan: &'a TestPlan,
+    /// The image under test.
+    pub target: &'a Image,
+    /// The image that bears the test image's name now.
+    pub existing: Option<&'a Image>,
+    /// Logins for base images.
+    pub logins: &'a Logins,
+    /// For build secrets and the ssh agent.
+    pub environment: &'a Environment,
+    /// Replaces secrets.
+    pub redactor: Arc<Redactor>,
+    /// Where events go.
+    pub sink: Sink,
+    /// Hand this process's standard input to the test.
+    pub stdin: bool,
+    /// Measures the user's terminal.
+    pub terminal: Option<TerminalSize>,
+    /// `--propagate-exit-code`
+    pub propagate: bool,
+}
+
+/// A finished test.
+#[derive(Debug)]
+pub struct Finished {
+    /// For reports.
+    pub result: TestResult,
+    /// What the process exits with.
+    pub exit: ExitCode,
+    /// The container that was left for the user.
+    pub kept: Option<String>,
+    /// Why there is no verdict, where the program itself failed.
+    pub failure: Option<Failure>,
+}
+
+/// Builds, runs and judges one test. Never fails: an error of ours becomes part of the result, so that reports tell
+/// it too.
+pub async fn run(job: &Job<'_>, directory: ResultsDirectory, interrupts: &mut signal::Receiver) -> Finished {
+    let mut finished = match build_and_run(job, directory, interrupts).await {
+        Ok(finished) => finished,
+        Err(failure) => failed(job, failure, *interrupts.borrow()),
+    };
+    for (kind, name, error) in job.ledger.close(job.engine).await {
+        job.sink.warn(format!("{kind} {name} is left for the next run or `docker-test prune`: {error}"));
+    }
+    finished.result.warnings.extend(job.plan.warnings.iter().cloned());
+    finished
+}
+
+async fn build_and_run(
+    job: &Job<'_>,
+    mut directory: ResultsDirectory,
+    interrupts: &mut signal::Receiver,
+) -> Result<Finished, Failure> {
+    let workshop = Workshop {
+        engine: job.engine,
+        ledger: job.ledger,
+        target: job.target,
+        existing: job.existing,
+        logins: job.logins,
+        environment: job.environment,
+        sink: job.sink.clone(),
+    };
+    let built = build::ensure(job.plan, &workshop, interrupts).await?;
+    let attempted = match attempt(job, &built.image_id, &mut directory, interrupts).await {
+        // Another run has built the same test image anew, and removed this one, before it was used.
+        Err(_) if matches!(job.engine.image(&built.image_id).await, Ok(None)) => {
+            let built = build::ensure(job.plan, &Workshop { existing: None, ..workshop }, interrupts).await?;
+            attempt(job, &built.image_id, &mut directory, interrupts).await?
+        }
+        attempted => attempted?,
+    };
+    let Attempted { attempt, verdict, kept, results_pending } = attempted;
+    let keeps_older = results_pending || attempt.outcome == Outcome::NotStarted && attempt.files.is_empty();
+    let (results_dir, failure) = if keeps_older { (None, None) } else { commit(job, directory) };
+    let verdict = match &failure {
+        Some(failure) => without_results(verdict, failure),
+        None => verdict,
+    };
+    let exit = exit_code(&verdict, attempt.exit_code, job.propagate);
+    let Verdict { outcome, cause, warnings } = verdict;
+    let result = TestResult { outcome, cause, attempts: vec![attempt], results_dir, warnings, ..blank(job) };
+    Ok(Finished { result, exit, kept, failure })
+}
+
+async fn attempt(
+    job: &Job<'_>,
+    image_id: &str,
+    directory: &mut ResultsDirectory,
+    interrupts: &mut signal::Receiver,
+) -> Result<Attempted, Failure> {
+    let context = AttemptContext {
+        engine: job.engine,
+        ledger: job.ledger,
+        housekeeping: job.housekeeping,
+        plan: job.plan,
+        image_id,
+        number: 1,
+        redactor: Arc::clone(&job.redactor),
+        sink: job.sink.clone(),
+        stdin: job.stdin,
+        terminal: job.terminal,
+    };
+    attempt::run(&context, directory, interrupts).await
+}
+
+/// Puts the results in their place. Where that fails the verdict of the test is still one.
+fn commit(job: &Job<'_>, directory: ResultsDirectory) -> (Option<String>, Option<Failure>) {
+    match directory.commit() {
+        Ok(Committed { directory, leftover }) => {
+            if let Some(leftover) = leftover {
+                let leftover = leftover.display();
+                job.sink.warn(format!("the older results cannot be removed, and are in {leftover}"));
+            }
+            (Some(directory.display().to_string()), None)
+        }
+        Err(error) => (None, Some(error.into())),
+    }
+}
+
+/// A pass without its results is none; a failure stays what it is.
+fn without_results(verdict: Verdict, failure: &Failure) -> Verdict {
+    if verdict.outcome != Outcome::Passed {
+        return verdict;
+    }
+    let message = failure.chain().join(": ");
+    Verdict { outcome: Outcome::Aborted, cause: Some(Cause::ResultsIncomplete { message }), ..verdict }
+}
+
+/// An error of ours as a result: nothing ran, and the reports say why.
+fn failed(job: &Job<'_>, failure: Failure, interrupted: signal::Interrupts) -> Finished {
+    ended_by(failure, interrupted, blank(job))
+}
+
+/// The same before there was a plan: of the test no more is known than what the user asked for.
+#[must_use]
+pub fn without_plan(
+    image: &str,
+    test_image: &str,
+    failure: Failure,
+    interrupted: signal::Interrupts,
+) -> Finished {
+    let known = TestResult {
+        name: image.to_owned(),
+        image: image.to_owned(),
+        image_id: String::new(),
+        test_image: test_image.to_owned(),
+        test_type: DEFAULT_TYPE.to_owned(),
+        source: "none".to_owned(),
+        outcome: Outcome::NotStarted,
+        cause: None,
+        attempts: Vec::new(),
+        results_dir: None,
+        warnings: Vec::new(),
+    };
+    ended_by(failure, interrupted, known)
+}
+
+fn ended_by(failure: Failure, interrupted: signal::Interrupts, known: TestResult) -> Finished {
+    let (outcome, cause, exit) = if interrupted.count > 0 {
+        let signal = interrupted.signal;
+        (Outcome::Aborted, Cause::Interrupted { signal }, ExitCode::Signal(signal))
+    } else {
+        (Outcome::NotStarted, Cause::NotStarted { message: failure.to_string() }, ExitCode::Error)
+    };
+    let result = TestResult { outcome, cause: Some(cause), ..known };
+    Finished { result, exit, kept: None, failure: Some(failure) }
+}
+
+fn blank(job: &Job<'_>) -> TestResult {
+    TestResult {
+        name: job.plan.name.clone(),
+        image: job.plan.image.clone(),
+        image_id: job.plan.image_id.clone(),
+        test_image: job.plan.test_image.clone(),
+        test_type: job.plan.test_type.clone(),
+        source: job.plan.source.name().to_owned(),
+        outcome: Outcome::NotStarted,
+        cause: None,
+        attempts: Vec::new(),
+        results_dir: None,
+        warnings: Vec::new(),
+    }
+}

@@ -1,0 +1,180 @@
+//! Watches one running container: its end, the time allowed, and requests to stop.
+//!
+//! Owns the stop sequence (stop signal, grace period, SIGKILL) and the decision that an engine is lost.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::Sink;
+use super::event::RunEvent;
+use crate::engine::{Engine, EngineError};
+use crate::plan::TestPlan;
+use crate::results::verdict::Stopped;
+use crate::signal;
+
+/// How long an engine that went away may take to come back before it counts as lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the engine may take to carry out a SIGKILL.
+const KILL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How one supervised container came to its end.
+#[derive(Debug)]
+pub(super) struct Supervised {
+    /// Why it was stopped, where it was.
+    pub(super) stopped: Option<Stopped>,
+    /// The user asked twice: take no results, be gone.
+    pub(super) forced: bool,
+    /// The engine went away: what was seen.
+    pub(super) lost: Option<Lost>,
+}
+
+/// What became of the connection to the engine.
+#[derive(Debug)]
+pub(super) enum Lost {
+    /// It did not come back.
+    Gone(String),
+    /// It is there, and the container is not.
+    Removed,
+    /// It came back, and the container had ended meanwhile: by itself or with the engine, nobody can tell.
+    Returned(String),
+}
+
+#[derive(PartialEq)]
+enum Phase {
+    Running,
+    Stopping,
+    Killed,
+}
+
+/// Watches `container` to its end. `ended` is cancelled once it cannot print any more.
+pub(super) async fn supervise(
+    engine: &Engine,
+    container: &str,
+    plan: &TestPlan,
+    sink: &Sink,
+    interrupts: &mut signal::Receiver,
+    ended: &CancellationToken,
+) -> Supervised {
+    let mut supervised = Supervised { stopped: None, forced: false, lost: None };
+    let mut phase = Phase::Running;
+    let mut limit = Instant::now() + plan.limits.timeout;
+    let mut seen = 0;
+    let mut wait = Box::pin(engine.wait(container));
+    loop {
+        tokio::select! {
+            // A test that ended has ended, even if its time is over at the same moment.
+            biased;
+            result = &mut wait => match result {
+                Ok(_) => return supervised,
+                Err(error) if phase == Phase::Killed => {
+                    supervised.lost = Some(Lost::Gone(error.to_string()));
+                    return supervised;
+                }
+                Err(error) => match reconnect(engine, container, &error, interrupts, seen).await {
+                    None => {
+                        sink.warn("the connection to the engine broke and came back: output may be missing");
+                        wait = Box::pin(engine.wait(container));
+                    }
+                    Some(lost) => {
+                        supervised.lost = Some(lost);
+                        return supervised;
+                    }
+                },
+            },
+            () = sleep_until(limit) => {
+                let (reason, signal) = match phase {
+                    Phase::Running => {
+                        let seconds = plan.limits.timeout.as_secs_f64();
+                        supervised.stopped = Some(Stopped::Timeout { seconds });
+                        ("timeout", plan.stop_signal.as_str())
+                    }
+                    Phase::Stopping => ("grace period over", "SIGKILL"),
+                    Phase::Killed => {
+                        supervised.lost = Some(Lost::Gone("the engine did not carry out SIGKILL".to_owned()));
+                        return supervised;
+                    }
+                };
+                phase = stop(engine, container, plan, sink, reason, signal, &mut limit, &phase, ended).await;
+            }
+            state = signal::wait_for(interrupts, seen + 1) => {
+                seen = state.count;
+                // A signal wins over a timeout, as in the exit codes.
+                if !matches!(supervised.stopped, Some(Stopped::Interrupt { .. })) {
+                    supervised.stopped = Some(Stopped::Interrupt { signal: state.signal });
+                }
+                if state.forced() {
+                    supervised.forced = true;
+                    phase = stop(engine, container, plan, sink, "second interrupt", "SIGKILL", &mut limit, &phase, ended).await;
+                } else if phase == Phase::Running {
+                    let signal = plan.stop_signal.as_str();
+                    phase = stop(engine, container, plan, sink, "interrupt", signal, &mut limit, &phase, ended).await;
+                }
+            }
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one step of the loop above, split off to be read once")]
+async fn stop(
+    engine: &Engine,
+    container: &str,
+    plan: &TestPlan,
+    sink: &Sink,
+    reason: &str,
+    signal: &str,
+    limit: &mut Instant,
+    phase: &Phase,
+    ended: &CancellationToken,
+) -> Phase {
+    let next = if signal == "SIGKILL" || *phase != Phase::Running { Phase::Killed } else { Phase::Stopping };
+    if next == Phase::Killed {
+        // The engine notes the end of a container only once its output was taken, whether anyone reads it or not.
+        ended.cancel();
+    }
+    let grace = if next == Phase::Killed { KILL_PATIENCE } else { plan.limits.grace };
+    let said = if next == Phase::Killed { Duration::ZERO } else { grace };
+    sink.event(RunEvent::Stopping {
+        reason: reason.to_owned(),
+        signal: signal.to_owned(),
+        grace_seconds: said.as_secs_f64(),
+    });
+    *limit = Instant::now() + grace;
+    // Whether the signal arrived shows in the wait; an engine that is gone shows there too.
+    let _ = tokio::time::timeout(KILL_PATIENCE, engine.kill(container, signal)).await;
+    next
+}
+
+/// Tries to find the container again. `None`: it still runs and can be waited for.
+async fn reconnect(
+    engine: &Engine,
+    container: &str,
+    first: &EngineError,
+    interrupts: &mut signal::Receiver,
+    seen: u32,
+) -> Option<Lost> {
+    let give_up = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match engine.container_state(container).await {
+            Ok(state) if state.running => return None,
+            Ok(state) => {
+                return Some(Lost::Returned(format!(
+                    "{first}; the engine came back and says the test ended with {}, by itself or with the engine",
+                    state.exit_code
+                )));
+            }
+            Err(error) if error.is_missing() => return Some(Lost::Removed),
+            Err(_) => {}
+        }
+        if Instant::now() >= give_up {
+            return Some(Lost::Gone(first.to_string()));
+        }
+        tokio::select! {
+            () = sleep(pause) => pause = (pause * 2).min(Duration::from_secs(1)),
+            _ = signal::wait_for(interrupts, seen + 1) => return Some(Lost::Gone(first.to_string())),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! docker-test.yaml, as far as it gives flags their defaults: `version` and `defaults`.
+//!
+//! Owns the reading of these two, with the place of every key for errors. Knows no flag: the keys that may stand in
+//! `defaults` are handed in, and what a value means is the flag's to say. The rest of the file is left to the suite.
+
+mod document;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Category, Diagnose};
+use crate::redact::is_secret_name;
+use document::{Document, Fault};
+
+/// What the file says about flags. Values may be secret, so debug output shows keys alone.
+pub struct Settings {
+    path: PathBuf,
+    text: String,
+    document: Document,
+}
+
+impl Settings {
+    /// Reads `path`. `keys` are those that `defaults` may have. `None` where there is no such file.
+    pub fn load(path: &Path, keys: &[String]) -> Result<Option<Self>, SettingsError> {
+        match std::fs::read(path) {
+            Ok(bytes) => Self::parse(path, bytes, keys).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(SettingsError::Read { path: path.to_owned(), source }),
+        }
+    }
+
+    fn parse(path: &Path, bytes: Vec<u8>, keys: &[String]) -> Result<Self, SettingsError> {
+        let text = String::from_utf8(bytes).map_err(|error| SettingsError::Read {
+            path: path.to_owned(),
+            source: io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()),
+        })?;
+        match document::read(&text, keys) {
+            Ok(document) => Ok(Self { path: path.to_owned(), text, document }),
+            Err(fault) => Err(SettingsError::invalid(path, &text, fault)),
+        }
+    }
+
+    /// The values of a key of `defaults`, as text: one for a scalar, one an item for a list, `NAME=value` for a
+    /// mapping. `None` where the key is absent or empty.
+    #[must_use]
+    pub fn values(&self, key: &str) -> Option<&[String]> {
+        self.document.defaults.iter().find(|(known, _)| known == key).map(|(_, values)| &**values)
+    }
+
+    /// Where a key of `defaults` stands, for people: `docker-test.yaml:3:5: timeout`.
+    #[must_use]
+    pub fn place(&self, key: &str) -> String {
+        match document::locate(&self.text, key) {
+            Some((line, column)) => format!("{}:{line}:{column}: {key}", self.path.display()),
+            None => format!("{}: {key}", self.path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&str> = self.document.defaults.iter().map(|(key, _)| key.as_str()).collect();
+        f.debug_struct("Settings").field("path", &self.path).field("defaults", &keys).finish_non_exhaustive()
+    }
+}
+
+/// The settings file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// It is there and cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not YAML, or says something that it must not.
+    #[error("{}:{line}:{column}: {problem}\n{}", path.display(), excerpt(*line, *column, source_line))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+        /// What is wrong.
+        problem: String,
+        /// The line, unless it names a secret.
+        source_line: String,
+        /// What to write instead.
+        hint: Option<String>,
+    },
+}
+
+impl SettingsError {
+    fn invalid(path: &Path, text: &str, fault: Fault) -> Self {
+        let line = text.lines().nth(fault.line.saturating_sub(1)).unwrap_or_default();
+        // A flow mapping may have a secret's value on the same line as the wrong key.
+        let line = if is_secret_name(line) { "(not shown: it names a secret)" } else { line };
+        Self::Invalid {
+            path: path.to_owned(),
+            line: fault.line,
+            column: fault.column,
+            problem: fault.problem,
+            source_line: line.trim_end().to_owned(),
+            hint: fault.hint,
+        }
+    }
+}
+
+fn excerpt(line: usize, column: usize, text: &str) -> String {
+    let number = line.to_string();
+    let margin = " ".repeat(number.len());
+    let indent = " ".repeat(column.saturating_sub(1));
+    format!("  {number} | {text}\n  {margin} | {indent}^")
+}
+
+impl Diagnose for SettingsError {
+    fn category(&self) -> Category {
+        Category::User
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } => Some("give it read permission and UTF-8 text".to_owned()),
+            Self::Invalid { hint, .. } => hint.clone(),
+        }
+    }
+}
+
+/// The candidate that `word` most likely means, where one is close enough to be worth naming.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1.max(candidate.len().min(word.len()) / 3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! Tests against a real engine. Each makes what it needs, under names of its own, and removes it.
+//!
+//! They need `docker-test-base/busybox:1` on the engine; `./scripts/test` sees to that. Where no engine answers they
+//! fail: a suite that skips itself proves nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, with the place")]
+
+mod fixture;
+mod support;
+
+mod build_command;
+mod build_flags;
+mod context;
+mod crash;
+mod doctor;
+mod hidden;
+mod inspect;
+mod lifecycle;
+mod live;
+mod output;
+mod plugin;
+mod podman;
+mod rebuild;
+mod registry;
+mod remote;
+mod reports;
+mod results;
+mod run_flags;
+mod signals;
+mod smoke;
+mod sources;
+mod traps;
+mod verdict;
