@@ -45,7 +45,7 @@ impl Shelf {
         let name = self.name(image);
         let local = self.sandbox.docker_build(
             image,
-            &format!("FROM {BASE}\nENV WORD={word}\nLABEL test.cmd='[\"sh\",\"-c\",\"echo $WORD\"]'\n"),
+            &format!("FROM {BASE}\nENV WORD={word}\nLABEL sandbox={name} test.cmd='[\"sh\",\"-c\",\"echo $WORD\"]'\n"),
         );
         docker(&["tag", &local, &name]);
         docker(&["rmi", &local]);
