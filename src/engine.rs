@@ -43,6 +43,8 @@ pub struct Image {
     pub env: Vec<String>,
     /// USER
     pub user: String,
+    /// WORKDIR; empty is `/`.
+    pub working_directory: String,
     /// STOPSIGNAL
     pub stop_signal: Option<String>,
     /// `os/arch[/variant]`

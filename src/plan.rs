@@ -258,6 +258,9 @@ pub struct PlannedRecipe {
     pub command: Option<String>,
     /// Where the author wrote it: a path, or a label.
     pub origin: String,
+    /// The author's line behind which the results directory is made, 0 for the place before all triggers; at the end
+    /// without one.
+    pub results_after: Option<u32>,
 }
 
 fn seconds<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

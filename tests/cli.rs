@@ -314,9 +314,9 @@ fn inspect_counts_the_lines_of_the_authors_file() {
 fn generate_prints_the_dockerfile_and_nothing_else() {
     World::new().run(&["generate", "-f", "Dockerfile"]).success().stderr_eq("").stdout_eq(str![[r#"
 FROM IMAGE
+COPY [".docker-test/results/", "/var/tests/"]
 COPY tests /tests
 CMD ["sh", "/tests/run.sh"]
-COPY [".docker-test/results/", "/var/tests/"]
 VOLUME ["/var/tests/results"]
 ENTRYPOINT []
 CMD ["sh", "/tests/run.sh"]

@@ -246,7 +246,7 @@ fn explain(
         BuildError::Failed(mut failure) => {
             // The generated file's line would mislead where the author's is known.
             let line = failure.line.take().or_else(|| generated_line(rendered, &failure, kind));
-            if line.is_some_and(|line| line >= rendered.own_line) {
+            if line.is_some_and(|line| rendered.is_own(line)) {
                 let (path, image) = (plan.results.clone(), plan.image.clone());
                 return TestImageError::Results { path, image, failure };
             }
@@ -267,7 +267,7 @@ fn generated_line(rendered: &template::Rendered, failure: &BuildFailure, kind: B
 
 fn author_line(plan: &TestPlan, rendered: &template::Rendered, line: u32) -> Option<u32> {
     if plan.recipe.author.is_some() {
-        return Some(line);
+        return Some(rendered.author_line(line));
     }
     let index = rendered.trigger_lines.iter().rposition(|first| *first <= line)?;
     let first = rendered.trigger_lines.get(index)?;

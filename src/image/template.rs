@@ -3,6 +3,10 @@
 //! Owns the traps of a generated recipe: ENTRYPOINT reset, the writable results directory, and the map from
 //! generated lines back to the author's.
 
+mod placement;
+
+pub use placement::results_after;
+
 use minijinja::{Environment, context};
 
 use crate::error::{Category, Diagnose};
@@ -33,6 +37,9 @@ pub struct Recipe<'a> {
     pub triggers: &'a [String],
     /// The results path: absolute and clean.
     pub results: Option<&'a str>,
+    /// The author's line behind which the results directory is made, 0 for the place before all triggers; without one
+    /// it is made at the end.
+    pub results_after: Option<u32>,
     /// Reset the target's ENTRYPOINT, because the recipe has a CMD and no ENTRYPOINT of its own. Resetting it can
     /// clear a CMD that was set before, so the recipe's CMD is repeated.
     pub reset_entrypoint: bool,
@@ -47,8 +54,24 @@ pub struct Rendered {
     pub text: String,
     /// First line of each trigger in `text`, counted from 1.
     pub trigger_lines: Vec<u32>,
+    /// The line that makes the results directory.
+    results_line: u32,
     /// First line behind the recipe: from here on every instruction is ours.
-    pub own_line: u32,
+    own_line: u32,
+}
+
+impl Rendered {
+    /// Whether the instruction in that line of the text is not the author's.
+    #[must_use]
+    pub fn is_own(&self, line: u32) -> bool {
+        line == self.results_line || line >= self.own_line
+    }
+
+    /// The line in the author's own Dockerfile.test of a line of the text.
+    #[must_use]
+    pub const fn author_line(&self, line: u32) -> u32 {
+        if line > self.results_line { line - 1 } else { line }
+    }
 }
 
 /// The template could not be rendered.
@@ -64,19 +87,14 @@ impl Diagnose for TemplateError {
 
 /// Renders a recipe.
 pub fn render(recipe: &Recipe<'_>) -> Result<Rendered, TemplateError> {
-    let author: Option<String> = recipe.author.map(|text| {
-        let mut text = text.to_owned();
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
-        }
-        text
-    });
+    let author = recipe.author.map(|text| split(text, recipe.results_after));
     let results = recipe.results.map(|path| {
         let (parent, _) = path.rsplit_once('/').unwrap_or(("", path));
         context! {
             tree => json(&format!("{RESULTS_TREE}/")),
             parent => json(&format!("{parent}/")),
             path => json(path),
+            first => recipe.results_after.is_some(),
         }
     });
     let mut environment = Environment::new();
@@ -85,7 +103,7 @@ pub fn render(recipe: &Recipe<'_>) -> Result<Rendered, TemplateError> {
     let text = environment.render_str(
         TEMPLATE,
         context! {
-            author => author.as_deref(),
+            author => author,
             from => recipe.from,
             triggers => recipe.triggers,
             results => results,
@@ -93,20 +111,37 @@ pub fn render(recipe: &Recipe<'_>) -> Result<Rendered, TemplateError> {
             repeated_command => recipe.command.into_iter().collect::<Vec<_>>(),
         },
     )?;
-    let mut line = 2;
+    let before = author.as_ref().map_or(1, |(head, _)| lines(head));
+    let early = u32::from(recipe.results.is_some() && recipe.results_after.is_some());
+    let mut line = before + 1 + early;
     let trigger_lines = recipe
         .triggers
         .iter()
         .map(|trigger| {
             let first = line;
-            line += u32::try_from(trigger.lines().count().max(1)).unwrap_or(u32::MAX);
+            line += lines(trigger).max(1);
             first
         })
         .collect();
-    if let Some(author) = &author {
-        line = u32::try_from(author.lines().count()).unwrap_or(u32::MAX).saturating_add(1);
+    let own_line = author.as_ref().map_or(line, |(_, tail)| line + lines(tail));
+    let results_line = if early == 1 { before + 1 } else { own_line };
+    Ok(Rendered { text, trigger_lines, results_line, own_line })
+}
+
+/// The author's text up to and behind that line; both end with a line end.
+fn split(text: &str, after: Option<u32>) -> (String, String) {
+    let mut text = text.to_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
     }
-    Ok(Rendered { text, trigger_lines, own_line: line })
+    let Some(after) = after else { return (text, String::new()) };
+    let head = text.split_inclusive('\n').take(after as usize).map(str::len).sum();
+    let tail = text.split_off(head);
+    (text, tail)
+}
+
+fn lines(text: &str) -> u32 {
+    u32::try_from(text.lines().count()).unwrap_or(u32::MAX)
 }
 
 /// The last component of the results path: the name of the directory in the results tree.
@@ -160,7 +195,45 @@ mod tests {
             rendered.text,
             format!("{author}\nCOPY [\".docker-test/results/\", \"/\"]\nVOLUME [\"/results\"]\n")
         );
-        assert_eq!(rendered.own_line, 4);
+        assert_eq!((rendered.own_line, rendered.results_line), (4, 4));
+    }
+
+    #[test]
+    fn the_results_directory_can_be_made_behind_a_line_of_the_author() {
+        let author = "ARG TEST_IMAGE\nFROM ${TEST_IMAGE}\nCOPY a /a\nCMD /a";
+        let recipe = Recipe {
+            author: Some(author),
+            results: Some("/results"),
+            results_after: Some(2),
+            ..Recipe::default()
+        };
+        let rendered = render(&recipe).unwrap();
+        assert_eq!(
+            rendered.text,
+            "ARG TEST_IMAGE\nFROM ${TEST_IMAGE}\nCOPY [\".docker-test/results/\", \"/\"]\nCOPY a /a\nCMD /a\n\
+             VOLUME [\"/results\"]\n"
+        );
+        let own: Vec<u32> = (1..8).filter(|line| rendered.is_own(*line)).collect();
+        assert_eq!(own, [3, 6, 7]);
+        assert_eq!([2, 4, 5].map(|line| rendered.author_line(line)), [2, 3, 4]);
+    }
+
+    #[test]
+    fn the_results_directory_can_be_made_before_all_triggers() {
+        let triggers = triggers(&["COPY a \\\n  /b", "CMD x"]);
+        let recipe = Recipe {
+            from: "x",
+            triggers: &triggers,
+            results: Some("/results"),
+            results_after: Some(0),
+            ..Recipe::default()
+        };
+        let rendered = render(&recipe).unwrap();
+        assert_eq!(
+            rendered.text,
+            "FROM x\nCOPY [\".docker-test/results/\", \"/\"]\nCOPY a \\\n  /b\nCMD x\nVOLUME [\"/results\"]\n"
+        );
+        assert_eq!((rendered.trigger_lines, rendered.own_line, rendered.results_line), (vec![3, 5], 6, 2));
     }
 
     #[test]

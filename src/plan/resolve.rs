@@ -81,6 +81,11 @@ pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanErr
             reset_entrypoint: settled.reset_entrypoint,
             command: settled.repeated_command,
             origin: found.origin.clone(),
+            results_after: template::results_after(
+                &recipe.instructions,
+                &labels.results,
+                &facts.target.working_directory,
+            ),
         },
     };
     if found.author.is_none() {
@@ -106,6 +111,7 @@ impl TestPlan {
             author: self.recipe.author.as_deref(),
             triggers: &triggers,
             results: Some(&self.results),
+            results_after: self.recipe.results_after,
             reset_entrypoint: self.recipe.reset_entrypoint,
             command: self.recipe.command.as_deref(),
         })

@@ -80,7 +80,7 @@ fn the_document_of_an_image_has_the_promised_fields() {
     assert_eq!(
         document["dockerfile"],
         json!(format!(
-            "FROM {image}\nCOPY t.sh /t.sh\nCMD [\"/t.sh\", \"a b\"]\nCOPY [\".docker-test/results/\", \"/\"]\n\
+            "FROM {image}\nCOPY [\".docker-test/results/\", \"/\"]\nCOPY t.sh /t.sh\nCMD [\"/t.sh\", \"a b\"]\n\
              VOLUME [\"/out\"]\nENTRYPOINT []\nCMD [\"/t.sh\", \"a b\"]\n"
         ))
     );

@@ -187,6 +187,7 @@ fn from_record(record: ImageInspect) -> Image {
         command: config.cmd.unwrap_or_default(),
         env: config.env.unwrap_or_default(),
         user: config.user.unwrap_or_default(),
+        working_directory: config.working_dir.unwrap_or_default(),
         stop_signal: config.stop_signal.filter(|signal| !signal.is_empty()),
         platform,
     }
