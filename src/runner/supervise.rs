@@ -9,13 +9,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::Sink;
 use super::event::RunEvent;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{ContainerState, Engine, EngineError};
 use crate::plan::TestPlan;
 use crate::results::verdict::Stopped;
 use crate::signal;
 
 /// How long an engine that went away may take to come back before it counts as lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Patience = Patience { refused: Duration::from_secs(10), total: Duration::from_secs(30) };
+
+#[derive(Clone, Copy)]
+struct Patience {
+    /// After this long, the first question that fails is the last one.
+    refused: Duration,
+    /// An engine that starts again takes questions before it can answer them. After this long, none is waited for.
+    total: Duration,
+}
 
 /// How long the engine may take to carry out a SIGKILL.
 const KILL_PATIENCE: Duration = Duration::from_secs(30);
@@ -73,7 +81,7 @@ pub(super) async fn supervise(
                     supervised.lost = Some(Lost::Gone(error.to_string()));
                     return supervised;
                 }
-                Err(error) => match reconnect(engine, container, &error, interrupts, seen).await {
+                Err(error) => match reconnect(async || engine.container_state(container).await, &error, interrupts, seen, PATIENCE).await {
                     None => {
                         sink.warn("the connection to the engine broke and came back: output may be missing");
                         wait = Box::pin(engine.wait(container));
@@ -147,34 +155,105 @@ async fn stop(
     next
 }
 
-/// Tries to find the container again. `None`: it still runs and can be waited for.
+/// Tries to find the container again, until `patience` is over or the next request to stop. `None`: it still runs and
+/// can be waited for.
 async fn reconnect(
-    engine: &Engine,
-    container: &str,
+    ask: impl AsyncFn() -> Result<ContainerState, EngineError>,
     first: &EngineError,
     interrupts: &mut signal::Receiver,
     seen: u32,
+    patience: Patience,
 ) -> Option<Lost> {
-    let give_up = Instant::now() + PATIENCE;
+    let give_up = Instant::now() + patience.refused;
     let mut pause = Duration::from_millis(100);
-    loop {
-        match engine.container_state(container).await {
-            Ok(state) if state.running => return None,
-            Ok(state) => {
-                return Some(Lost::Returned(format!(
-                    "{first}; the engine came back and says the test ended with {}, by itself or with the engine",
-                    state.exit_code
-                )));
+    let gone = || Some(Lost::Gone(first.to_string()));
+    let asking = async {
+        loop {
+            match ask().await {
+                Ok(state) if state.running => return None,
+                Ok(state) => {
+                    return Some(Lost::Returned(format!(
+                        "{first}; the engine came back and says the test ended with {}, by itself or with the engine",
+                        state.exit_code
+                    )));
+                }
+                Err(error) if error.is_missing() => return Some(Lost::Removed),
+                Err(_) if Instant::now() >= give_up => return gone(),
+                Err(_) => {}
             }
-            Err(error) if error.is_missing() => return Some(Lost::Removed),
-            Err(_) => {}
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
         }
-        if Instant::now() >= give_up {
-            return Some(Lost::Gone(first.to_string()));
-        }
-        tokio::select! {
-            () = sleep(pause) => pause = (pause * 2).min(Duration::from_secs(1)),
-            _ = signal::wait_for(interrupts, seen + 1) => return Some(Lost::Gone(first.to_string())),
-        }
+    };
+    tokio::select! {
+        found = asking => found,
+        () = sleep(patience.total) => gone(),
+        _ = signal::wait_for(interrupts, seen + 1) => gone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(300);
+    const LONG: Duration = Duration::from_mins(10);
+
+    fn broken() -> EngineError {
+        EngineError::Lost { operation: "wait for", subject: "c".to_owned(), message: "cut".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_takes_the_question_and_never_answers_is_gone_when_patience_is_over() {
+        let (_canceller, mut interrupts) = signal::channel();
+        let silent = async || std::future::pending().await;
+        let began = Instant::now();
+        let lost =
+            reconnect(silent, &broken(), &mut interrupts, 0, Patience { refused: LONG, total: SHORT }).await;
+        assert!(matches!(lost, Some(Lost::Gone(_))), "{lost:?}");
+        assert!(began.elapsed() < SHORT * 10, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_slow_to_answer_is_waited_for_longer_than_one_that_is_not_there() {
+        let (_canceller, mut interrupts) = signal::channel();
+        let patience = Patience { refused: SHORT, total: LONG };
+        let began = Instant::now();
+        let refuses = async || Err(broken());
+        let lost = reconnect(refuses, &broken(), &mut interrupts, 0, patience).await;
+        assert!(matches!(lost, Some(Lost::Gone(_))), "{lost:?}");
+        assert!(began.elapsed() < SHORT * 10, "{:?}", began.elapsed());
+        let slow = async || {
+            sleep(SHORT * 2).await;
+            Ok(ContainerState { running: true, ..ContainerState::default() })
+        };
+        assert!(reconnect(slow, &broken(), &mut interrupts, 0, patience).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_request_to_stop_ends_the_wait_for_an_answer() {
+        let (canceller, mut interrupts) = signal::channel();
+        let silent = async || {
+            canceller.cancel(2);
+            std::future::pending().await
+        };
+        let lost =
+            reconnect(silent, &broken(), &mut interrupts, 0, Patience { refused: LONG, total: LONG }).await;
+        assert!(matches!(lost, Some(Lost::Gone(_))), "{lost:?}");
+    }
+
+    #[tokio::test]
+    async fn a_container_that_runs_is_found_again_after_some_failed_attempts() {
+        let (_canceller, mut interrupts) = signal::channel();
+        let asked = std::sync::atomic::AtomicU32::new(0);
+        let at_last = async || match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 => Err(broken()),
+            _ => Ok(ContainerState { running: true, ..ContainerState::default() }),
+        };
+        assert!(
+            reconnect(at_last, &broken(), &mut interrupts, 0, Patience { refused: LONG, total: LONG })
+                .await
+                .is_none()
+        );
     }
 }
