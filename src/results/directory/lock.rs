@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 /// How often a file that vanished under the lock is tried again.
@@ -40,7 +41,7 @@ pub(super) fn acquire(path: &Path) -> Result<Option<Lock>, LockError> {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Held),
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+            Err(TryLockError::Error(error)) if means_no_locks(&error) => {
                 let _ = fs::remove_file(path);
                 return Ok(None);
             }
@@ -57,9 +58,29 @@ pub(super) fn acquire(path: &Path) -> Result<Option<Lock>, LockError> {
     Err(LockError::Held)
 }
 
+/// What file systems without locks answer, and NFS where the server's lock service is not there.
+fn means_no_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(Errno::ENOLCK as i32)
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // Before the lock is let go, so that nobody holds a file that is about to vanish.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_is_told_from_one_that_fails() {
+        for code in [Errno::EOPNOTSUPP, Errno::ENOSYS, Errno::ENOLCK] {
+            assert!(means_no_locks(&io::Error::from(code)), "{code}");
+        }
+        for code in [Errno::EACCES, Errno::EIO] {
+            assert!(!means_no_locks(&io::Error::from(code)), "{code}");
+        }
     }
 }
