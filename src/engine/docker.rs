@@ -10,6 +10,7 @@ mod creation;
 mod images;
 mod owned;
 mod probe;
+mod retry;
 pub mod session;
 
 pub use attach::{Attached, Frame};

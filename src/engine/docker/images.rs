@@ -10,6 +10,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 
+use super::retry::asked_again;
 use super::{Engine, Recorded, refine};
 use crate::engine::credentials::RegistryAuth;
 use crate::engine::{EngineError, Image, ListedImage};
@@ -117,12 +118,11 @@ impl Engine {
     /// Images that bear `label` (`name` or `name=value`).
     pub async fn images_with_label(&self, label: &str) -> Result<Vec<ListedImage>, EngineError> {
         let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
-        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-        let images = self
-            .docker
-            .list_images(Some(options))
-            .await
-            .map_err(|error| refine("list", "image", label, error))?;
+        let images = asked_again(|| {
+            let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+            self.docker.list_images(Some(options))
+        });
+        let images = images.await.map_err(|error| refine("list", "image", label, error))?;
         Ok(images
             .into_iter()
             .map(|image| ListedImage {
@@ -139,12 +139,11 @@ impl Engine {
     /// Every `repository:tag` of a repository.
     pub async fn tags_of_repository(&self, repository: &str) -> Result<Vec<String>, EngineError> {
         let filters = HashMap::from([("reference".to_owned(), vec![format!("{repository}:*")])]);
-        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-        let images = self
-            .docker
-            .list_images(Some(options))
-            .await
-            .map_err(|error| refine("list", "image", repository, error))?;
+        let images = asked_again(|| {
+            let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+            self.docker.list_images(Some(options))
+        });
+        let images = images.await.map_err(|error| refine("list", "image", repository, error))?;
         let prefix = format!("{repository}:");
         Ok(images
             .into_iter()

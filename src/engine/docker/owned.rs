@@ -1,12 +1,13 @@
 //! What bears our labels on an engine: listing and removal, for the ledger alone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
     ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
 };
 
+use super::retry::asked_again;
 use super::{Engine, Recorded, refine};
 use crate::engine::{EngineError, OwnedResource, ResourceKind};
 use crate::metadata::labels::ours;
@@ -15,18 +16,18 @@ impl Engine {
     /// Every container, volume and network that bears `label` (`name` or `name=value`).
     pub async fn owned(&self, label: &str) -> Result<Vec<OwnedResource>, EngineError> {
         let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
-        let containers = async {
+        let containers = asked_again(|| {
             let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-            self.docker.list_containers(Some(options)).await
-        };
-        let volumes = async {
+            self.docker.list_containers(Some(options))
+        });
+        let volumes = asked_again(|| {
             let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
-            self.docker.list_volumes(Some(options)).await
-        };
-        let networks = async {
+            self.docker.list_volumes(Some(options))
+        });
+        let networks = asked_again(|| {
             let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
-            self.docker.list_networks(Some(options)).await
-        };
+            self.docker.list_networks(Some(options))
+        });
         let (containers, volumes, networks) = tokio::join!(containers, volumes, networks);
         let fail = |error| refine("list", "resource", label, error);
         let mut owned = Vec::new();
@@ -57,6 +58,17 @@ impl Engine {
             });
         }
         Ok(owned)
+    }
+
+    /// Ids of the images that containers were made from, running or not.
+    pub async fn images_in_use(&self) -> Result<BTreeSet<String>, EngineError> {
+        let containers = asked_again(|| {
+            let options = ListContainersOptionsBuilder::new().all(true).build();
+            self.docker.list_containers(Some(options))
+        });
+        let containers =
+            containers.await.map_err(|error| refine("list", "resource", "the containers", error))?;
+        Ok(containers.into_iter().filter_map(|container| container.image_id).collect())
     }
 
     /// Removes a recorded resource. One that is gone already, or was never ours, is no error: the goal is reached.
