@@ -17,6 +17,7 @@ mod prune;
 mod results;
 mod run;
 mod secrets;
+mod state;
 mod terminal;
 
 use std::ffi::OsString;

@@ -1,9 +1,10 @@
-//! What every subcommand is given: the environment, the signals, the places where state is kept.
+//! What every subcommand is given: the environment, the signals, the place where state is kept.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::flags::layers::Origins;
+use super::state::{self, StateError};
 use super::{plugin, terminal};
 use crate::environment::Environment;
 use crate::error::{Category, Diagnose, Failure};
@@ -109,17 +110,7 @@ impl Application {
 
 impl Running {
     /// Where run journals are kept.
-    pub(super) fn state_dir(&self) -> PathBuf {
-        let environment = &self.environment;
-        if let Some(directory) = environment.non_empty("DOCKER_TEST_STATE_DIR") {
-            return environment.current_dir().join(directory);
-        }
-        if let Some(directory) = environment.non_empty("XDG_STATE_HOME") {
-            return PathBuf::from(directory).join("docker-test");
-        }
-        match environment.home() {
-            Some(home) => home.join(".local/state/docker-test"),
-            None => std::env::temp_dir().join(format!("docker-test-{}", environment.uid())),
-        }
+    pub(super) fn state_dir(&self) -> Result<PathBuf, StateError> {
+        state::directory(&self.environment, &std::env::temp_dir())
     }
 }

@@ -90,14 +90,14 @@ pub(super) async fn execute(args: BuildArgs, app: Running) -> Result<ExitCode, F
     let source = read_source(&args, app.environment.current_dir())?;
     let connection = connect::connect(&args.engine, &app).await?;
     let name = tags.first().cloned().unwrap_or_else(|| source.name.clone());
-    let ledger = RunLedger::begin(&app.state_dir(), connection.engine.address(), &name, LONGEST)?;
+    let ledger = RunLedger::begin(&app.state_dir()?, connection.engine.address(), &name, LONGEST)?;
     let (sink, messages) = Sink::channel();
     let shown = Shown::start(&args.output, &app.environment, &[], false, &redactor, messages);
     let built = all(&args, &app, &connection, &ledger, &source, &tags, spec, &sink).await;
     drop(sink);
     shown.finish(&app.interrupts).await;
     let _ = ledger.close(&connection.engine).await;
-    let state = app.state_dir();
+    let state = app.state_dir()?;
     housekeeping::sweep(&state, &connection.engine, ledger.run_id()).await;
     connection.close().await;
     match built {

@@ -75,20 +75,24 @@ impl Finding {
 
 pub(super) async fn execute(args: DoctorArgs, app: Running) -> Result<ExitCode, Failure> {
     let mut findings = Vec::new();
+    let state = app.state_dir();
     match connect::connect(&args.engine, &app).await {
         Ok(connection) => {
             look_at_engine(&connection.engine, &mut findings).await;
-            look_for_leftovers(&app.state_dir(), &connection.engine, &mut findings).await;
+            if let Ok(state) = &state {
+                look_for_leftovers(state, &connection.engine, &mut findings).await;
+            }
             connection.close().await;
         }
         Err(failure) => findings.push(Finding::problem("engine", &failure)),
     }
     look_at_credentials(&args.engine, &app, &mut findings).await;
-    findings.push(writable(
-        "state",
-        &app.state_dir(),
-        "set DOCKER_TEST_STATE_DIR to a directory that can be written",
-    ));
+    findings.push(match state {
+        Ok(state) => {
+            writable("state", &state, "set DOCKER_TEST_STATE_DIR to a directory that can be written")
+        }
+        Err(error) => Finding::problem("state", &error.into()),
+    });
     findings.push(writable(
         "results",
         &app.environment.current_dir().join("tests/results"),

@@ -30,7 +30,7 @@ pub(super) struct PruneArgs {
 pub(super) async fn execute(args: PruneArgs, app: Running) -> Result<ExitCode, Failure> {
     let connection = connect::connect(&args.engine, &app).await?;
     let options = SweepOptions { kept_and_lost: true, images: args.images, dry_run: args.dry_run };
-    let state = app.state_dir();
+    let state = app.state_dir()?;
     let pruned = ledger::sweep(&state, &connection.engine, None, options, ledger::unix_now()).await?;
     let failed = pruned.iter().any(|entry| entry.error.is_some());
     match args.format {

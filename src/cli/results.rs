@@ -72,7 +72,7 @@ impl Diagnose for ResultsError {
 }
 
 pub(super) async fn execute(args: ResultsArgs, app: Running) -> Result<ExitCode, Failure> {
-    let state = app.state_dir();
+    let state = app.state_dir()?;
     let Some(run_id) = args.run_id else {
         list(&state);
         return Ok(ExitCode::Success);

@@ -107,7 +107,7 @@ async fn run(args: RunArgs, mut app: Running, prepared: Prepared) -> Result<Exit
         return Err(ReportError::StdoutTaken.into());
     }
     let connection = connect::connect(&args.engine, &app).await?;
-    let state = app.state_dir();
+    let state = app.state_dir()?;
     let ledger = RunLedger::begin(&state, connection.engine.address(), &image, longest(&prepared))?;
     let directory = ResultsDirectory::prepare(&prepared.results_dir, ledger.run_id())?;
     let housekeeping = Housekeeping::begin(state, &connection.engine, ledger.run_id());
