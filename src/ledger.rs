@@ -5,10 +5,12 @@
 //! that shares the engine, and leaves kept and engine-lost runs to `prune`.
 
 mod journal;
+mod lock;
 mod owner;
 mod sweep;
 
 pub use journal::{FoundRun, JournalError, LostRun, RunRecord, RunState, find_run, list_runs};
+pub use lock::LockState;
 pub use owner::Owner;
 pub use sweep::{Pruned, SweepOptions, sweep};
 
@@ -28,6 +30,9 @@ pub const KEPT_PREFIX: &str = "docker-test-kept-";
 /// Repository of the private names that a target is pinned under while its test image is built.
 pub const TARGET_REPOSITORY: &str = "localhost/docker-test-target";
 
+/// Repository of the names that images without any are given: BuildKit cannot build FROM an id.
+pub const LENT_REPOSITORY: &str = "localhost/docker-test-untagged";
+
 /// A lost client's call may still take effect for a moment; a deadline leaves room for it and for clock skew
 /// between hosts that share an engine.
 const DEADLINE_SLACK: Duration = Duration::from_hours(1);
@@ -36,29 +41,42 @@ const DEADLINE_SLACK: Duration = Duration::from_hours(1);
 pub struct RunLedger {
     run_id: String,
     owner: Owner,
-    deadline: u64,
     journal: Mutex<Journal>,
 }
 
 impl RunLedger {
     /// Opens the journal of a new run and locks it for the life of this process.
     ///
-    /// `longest` is the time after which the run cannot be alive any more.
-    pub fn begin(state: &Path, engine: &str, image: &str, longest: Duration) -> Result<Self, JournalError> {
+    /// `test_image` is the name that it may use or build. `longest` is the time after which the run cannot be alive
+    /// any more, as far as that is known.
+    pub fn begin(
+        state: &Path,
+        engine: &str,
+        image: &str,
+        test_image: Option<&str>,
+        longest: Duration,
+    ) -> Result<Self, JournalError> {
         let now = unix_now();
         let run_id = new_run_id(now);
         let owner = Owner::of_this_process();
-        let deadline = now.saturating_add(longest.saturating_add(DEADLINE_SLACK).as_secs());
         let record = RunRecord {
             run: run_id.clone(),
             owner: owner.to_string(),
             engine: engine.to_owned(),
             image: image.to_owned(),
+            test_image: test_image.map(str::to_owned),
             started: now,
-            deadline,
+            deadline: deadline(now, longest),
+            locked: true,
         };
         let journal = Journal::create(state, &record)?;
-        Ok(Self { run_id, owner, deadline, journal: Mutex::new(journal) })
+        Ok(Self { run_id, owner, journal: Mutex::new(journal) })
+    }
+
+    /// Says how long the run may go on from now. To be called whenever more is known than at its begin; what is
+    /// created afterwards bears the new deadline, and what was created before keeps its own.
+    pub fn ends_within(&self, longest: Duration) -> Result<(), JournalError> {
+        self.journal().set_deadline(deadline(unix_now(), longest))
     }
 
     /// The run's id.
@@ -74,7 +92,7 @@ impl RunLedger {
             (ours::ROLE.to_owned(), role.as_str().to_owned()),
             (ours::RUN.to_owned(), self.run_id.clone()),
             (ours::OWNER.to_owned(), self.owner.to_string()),
-            (ours::DEADLINE.to_owned(), self.deadline.to_string()),
+            (ours::DEADLINE.to_owned(), self.journal().deadline().to_string()),
         ])
     }
 
@@ -82,6 +100,15 @@ impl RunLedger {
     pub fn record(&self, kind: ResourceKind, name: &str) -> Result<Recorded, JournalError> {
         self.journal().created(kind, name)?;
         Ok(Recorded::new(kind, name.to_owned()).of_run(&self.run_id))
+    }
+
+    /// Gives an image without any name one to build FROM. It is not written down: removing an image's only name
+    /// removes the image, and this one is the user's. `prune` takes it back once the image has another.
+    pub async fn lend_name(&self, engine: &Engine, image_id: &str) -> Result<String, EngineError> {
+        let short: String = image_id.trim_start_matches("sha256:").chars().take(12).collect();
+        let name = format!("{LENT_REPOSITORY}:{short}");
+        engine.tag(image_id, &Recorded::new(ResourceKind::Tag, name.clone())).await?;
+        Ok(name)
     }
 
     /// Removes a recorded resource from the engine, then from the journal.
@@ -141,6 +168,10 @@ impl RunLedger {
     }
 }
 
+fn deadline(now: u64, longest: Duration) -> u64 {
+    now.saturating_add(longest.saturating_add(DEADLINE_SLACK).as_secs())
+}
+
 /// Time first, so that ids sort by age and a name without a journal still tells how old it is.
 fn new_run_id(now: u64) -> String {
     let random = uuid::Uuid::new_v4().simple().to_string();
@@ -159,6 +190,22 @@ pub(crate) fn unix_now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_resource_bears_the_deadline_that_was_known_when_it_was_made() {
+        let state = tempfile::tempdir().unwrap();
+        let hours = |ledger: &RunLedger| {
+            let deadline = ledger.labels(Role::TestContainer)[ours::DEADLINE].parse::<u64>().unwrap();
+            (deadline - unix_now() + 60) / 3600
+        };
+        let ledger =
+            RunLedger::begin(state.path(), "unix:///e.sock", "shop", None, Duration::from_hours(2)).unwrap();
+        assert_eq!(hours(&ledger), 3);
+        ledger.ends_within(Duration::from_hours(100)).unwrap();
+        assert_eq!(hours(&ledger), 101);
+        let found = find_run(state.path(), ledger.run_id()).unwrap();
+        assert_eq!((found.record.deadline - unix_now() + 60) / 3600, 101);
+    }
 
     #[test]
     fn a_run_id_tells_when_the_run_began() {

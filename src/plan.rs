@@ -96,6 +96,30 @@ pub struct Limits {
     pub results: u64,
 }
 
+impl Limits {
+    /// What is reckoned for a build or a pull without a limit of its own, where others have to know when it must be
+    /// over.
+    pub const UNLIMITED: Duration = Duration::from_hours(7 * 24);
+
+    /// What is reckoned for taking out the results, which has no limit of time.
+    pub const TAKING_RESULTS: Duration = Duration::from_hours(24);
+
+    /// The time after which an attempt, and its container, must be over.
+    #[must_use]
+    pub const fn of_attempt(&self) -> Duration {
+        self.timeout.saturating_add(self.grace).saturating_add(Self::TAKING_RESULTS)
+    }
+
+    /// The time after which a run that begins now must be over.
+    #[must_use]
+    pub fn of_run(&self) -> Duration {
+        [self.pull, self.build]
+            .into_iter()
+            .map(|limit| limit.unwrap_or(Self::UNLIMITED))
+            .fold(self.of_attempt(), Duration::saturating_add)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { timeout: DEFAULT_TIMEOUT, build: None, pull: None, grace: DEFAULT_GRACE, results: 1 << 30 }

@@ -113,9 +113,8 @@ fn nothing_below_the_command_line_reads_the_environment_or_arguments() {
 }
 
 #[test]
-fn only_the_ledger_and_three_known_places_may_touch_an_engine_by_name() {
-    // The user's own nameless image keeps its tag; fetched results end a run that is not this process's.
-    nowhere_but(&["ledger", "image/build", "cli/results"], &["Recorded::new("]);
+fn only_the_ledger_permits_creation_and_removal() {
+    nowhere_but(&["ledger"], &["Recorded::"]);
 }
 
 #[test]

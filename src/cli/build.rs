@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 
@@ -19,7 +18,7 @@ use crate::image::build::{self, Workshop};
 use crate::image::logins::Logins;
 use crate::image::sources;
 use crate::ledger::RunLedger;
-use crate::plan::{self, Facts, Request};
+use crate::plan::{self, Facts, Limits, Request};
 use crate::runner::{Sink, housekeeping};
 
 /// Flags of `build`.
@@ -72,9 +71,6 @@ impl Diagnose for UsageError {
     }
 }
 
-/// A build has no limit of its own; after this long its run cannot be alive any more.
-const LONGEST: Duration = Duration::from_hours(24);
-
 pub(super) async fn execute(args: BuildArgs, app: Running) -> Result<ExitCode, Failure> {
     let spec = args.build.resolve(&app.environment).map_err(|error| app.origins.explain(error))?;
     let redactor = secrets::redactor(&app.environment, &[], &[], &spec);
@@ -90,14 +86,19 @@ pub(super) async fn execute(args: BuildArgs, app: Running) -> Result<ExitCode, F
     let source = read_source(&args, app.environment.current_dir())?;
     let connection = connect::connect(&args.engine, &app).await?;
     let name = tags.first().cloned().unwrap_or_else(|| source.name.clone());
-    let ledger = RunLedger::begin(&app.state_dir()?, connection.engine.address(), &name, LONGEST)?;
+    let test_image = match tags.first().filter(|_| args.with_tests) {
+        Some(tag) => Some(Reference::parse(tag)?.test_tag()),
+        None => None,
+    };
+    let state = app.state_dir()?;
+    let address = connection.engine.address();
+    let ledger = RunLedger::begin(&state, address, &name, test_image.as_deref(), Limits::default().of_run())?;
     let (sink, messages) = Sink::channel();
     let shown = Shown::start(&args.output, &app.environment, &[], false, &redactor, messages);
     let built = all(&args, &app, &connection, &ledger, &source, &tags, spec, &sink).await;
     drop(sink);
     shown.finish(&app.interrupts).await;
     let _ = ledger.close(&connection.engine).await;
-    let state = app.state_dir()?;
     housekeeping::sweep(&state, &connection.engine, ledger.run_id()).await;
     connection.close().await;
     match built {

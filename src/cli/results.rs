@@ -8,8 +8,6 @@ use super::application::Running;
 use super::connect;
 use super::flags::EngineFlags;
 use super::terminal;
-use crate::engine::ResourceKind;
-use crate::engine::docker::Recorded;
 use crate::error::{Category, Diagnose, Failure};
 use crate::exit_code::ExitCode;
 use crate::ledger::{self, LostRun, RunState};
@@ -123,8 +121,8 @@ pub(super) async fn execute(args: ResultsArgs, app: Running) -> Result<ExitCode,
         terminal::out(&format!("{}\n", directory.join(&file.path).display()));
     }
     // Fetched: the container has served, and the run is over.
-    engine.remove(&Recorded::new(ResourceKind::Container, container.clone()).of_run(&run_id)).await?;
-    found.forget();
+    let container = container.clone();
+    found.end(engine, &container).await?;
     connection.close().await;
     Ok(ExitCode::Success)
 }

@@ -5,7 +5,6 @@ mod request;
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use time::OffsetDateTime;
@@ -69,9 +68,6 @@ pub(super) struct RunOptions {
     pub(super) output: OutputFlags,
 }
 
-/// How long a run may take besides what its limits say: pulls and builds without a limit of their own.
-const UNLIMITED: Duration = Duration::from_hours(24);
-
 pub(super) async fn execute(args: RunArgs, app: Running) -> Result<ExitCode, Failure> {
     let prepared = Prepared::resolve(&args.image, &args.options, &app)?;
     let redactor = Arc::clone(&prepared.redactor);
@@ -108,7 +104,9 @@ async fn run(args: RunArgs, mut app: Running, prepared: Prepared) -> Result<Exit
     }
     let connection = connect::connect(&args.engine, &app).await?;
     let state = app.state_dir()?;
-    let ledger = RunLedger::begin(&state, connection.engine.address(), &image, longest(&prepared))?;
+    let (address, request) = (connection.engine.address(), &prepared.request);
+    let (test_image, longest) = (Some(request.test_image.as_str()), request.limits.of_run());
+    let ledger = RunLedger::begin(&state, address, &image, test_image, longest)?;
     let directory = ResultsDirectory::prepare(&prepared.results_dir, ledger.run_id())?;
     let housekeeping = Housekeeping::begin(state, &connection.engine, ledger.run_id());
     let started = Started { began: Instant::now(), at: OffsetDateTime::now_utc() };
@@ -282,15 +280,6 @@ fn tell_github(
         worst = ExitCode::Error;
     }
     worst
-}
-
-fn longest(prepared: &Prepared) -> Duration {
-    let limits = &prepared.request.limits;
-    let timeout = prepared.request.timeout.unwrap_or(UNLIMITED);
-    [Some(timeout), limits.build.or(Some(UNLIMITED)), limits.pull.or(Some(UNLIMITED)), Some(limits.grace)]
-        .into_iter()
-        .flatten()
-        .fold(Duration::ZERO, Duration::saturating_add)
 }
 
 impl Prepared {

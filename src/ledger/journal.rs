@@ -1,15 +1,18 @@
 //! The journal file of a run: one JSON object a line, appended before the engine is asked.
 //!
-//! Survives SIGKILL, since the kernel holds what was written; a lock on the file tells a living run from a dead
-//! one. A line cut short by a full disk is ignored, never fatal.
+//! Survives SIGKILL, since the kernel holds what was written. Owns whether its run lives: by the lock on the file, by
+//! its owner, by its deadline. A line cut short by a full disk is ignored, never fatal.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::ResourceKind;
+use super::lock::{self, LockState};
+use super::owner::{Liveness, Owner};
+use crate::engine::docker::Recorded;
+use crate::engine::{Engine, EngineError, ResourceKind};
 use crate::error::{Category, Diagnose};
 
 /// The head of a journal.
@@ -23,10 +26,21 @@ pub struct RunRecord {
     pub engine: String,
     /// The image under test.
     pub image: String,
+    /// Name of the test image that it uses or makes.
+    #[serde(default)]
+    pub test_image: Option<String>,
     /// Unix seconds.
     pub started: u64,
     /// Unix seconds after which the run cannot be alive.
     pub deadline: u64,
+    /// False where the file system has no locks.
+    #[serde(default = "yes")]
+    pub locked: bool,
+}
+
+/// Journals of versions that did not say so were locked, or not begun.
+const fn yes() -> bool {
+    true
 }
 
 /// What is needed to fetch the results of a run whose engine went away.
@@ -62,6 +76,7 @@ enum Line {
     Created { kind: ResourceKind, name: String },
     Removed { kind: ResourceKind, name: String },
     State(RunState),
+    Deadline(u64),
 }
 
 /// The journal cannot be kept; without one nothing may be created.
@@ -89,6 +104,7 @@ pub(super) struct Journal {
     file: File,
     open: Vec<(ResourceKind, String)>,
     state: RunState,
+    deadline: u64,
 }
 
 impl Journal {
@@ -104,9 +120,11 @@ impl Journal {
             .append(true)
             .open(&temporary)
             .map_err(|error| fail("create", error))?;
-        file.lock().map_err(|error| fail("lock", error))?;
-        let mut journal = Self { path: path.clone(), file, open: Vec::new(), state: RunState::Active };
-        let begun = journal.append(&Line::Begin(record.clone()));
+        let record = RunRecord { locked: lock::take(&file), ..record.clone() };
+        let deadline = record.deadline;
+        let mut journal =
+            Self { path: path.clone(), file, open: Vec::new(), state: RunState::Active, deadline };
+        let begun = journal.append(&Line::Begin(record));
         let named = fs::rename(&temporary, &path).map_err(|error| fail("name", error));
         begun.and(named).inspect_err(|_| drop(fs::remove_file(&temporary)))?;
         Ok(journal)
@@ -126,6 +144,17 @@ impl Journal {
     pub(super) fn set_state(&mut self, state: &RunState) -> Result<(), JournalError> {
         self.state = state.clone();
         self.append(&Line::State(state.clone()))
+    }
+
+    pub(super) fn set_deadline(&mut self, deadline: u64) -> Result<(), JournalError> {
+        self.append(&Line::Deadline(deadline))?;
+        self.deadline = deadline;
+        Ok(())
+    }
+
+    /// Unix seconds after which the run cannot be alive.
+    pub(super) const fn deadline(&self) -> u64 {
+        self.deadline
     }
 
     /// What is written down and not removed, last created first.
@@ -161,20 +190,40 @@ pub struct FoundRun {
     pub state: RunState,
     /// Written down and not removed, last created first.
     pub open: Vec<(ResourceKind, String)>,
-    /// True where a living process holds it.
-    pub alive: bool,
+    /// Whether a living process holds it.
+    pub lock: LockState,
     path: PathBuf,
 }
 
 impl FoundRun {
+    /// Whether the run lives, or may, at `now` in Unix seconds.
+    #[must_use]
+    pub fn is_alive(&self, now: u64) -> bool {
+        let owner = self.record.owner.parse::<Owner>();
+        let owner = owner.map_or(Liveness::Unknown, |owner| owner.liveness());
+        lives(self.lock, owner, now <= self.record.deadline)
+    }
+
     /// Deletes the journal.
     pub(super) fn discard(&self) {
         let _ = fs::remove_file(&self.path);
     }
 
-    /// Deletes the journal of a run whose results were fetched.
-    pub fn forget(self) {
+    /// Ends a run whose results were fetched: its container goes, and its journal.
+    pub async fn end(self, engine: &Engine, container: &str) -> Result<(), EngineError> {
+        let container = Recorded::new(ResourceKind::Container, container.to_owned());
+        engine.remove(&container.of_run(&self.record.run)).await?;
         self.discard();
+        Ok(())
+    }
+}
+
+/// Whoever holds the lock lives. Without a lock to go by the owner decides, and where he cannot be asked, the time.
+const fn lives(lock: LockState, owner: Liveness, in_time: bool) -> bool {
+    match (lock, owner) {
+        (LockState::Held, _) | (_, Liveness::Alive) => true,
+        (_, Liveness::Dead) | (LockState::Free, Liveness::Unknown) => false,
+        (LockState::Unknown, Liveness::Unknown) => in_time,
     }
 }
 
@@ -202,12 +251,8 @@ pub fn find_run(state: &Path, run: &str) -> Option<FoundRun> {
 
 fn read(path: &Path) -> Option<FoundRun> {
     let file = File::open(path).ok()?;
-    let alive = match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => true,
-        // Without locks on this file system the owner decides.
-        Ok(()) | Err(TryLockError::Error(_)) => false,
-    };
-    let mut record = None;
+    let mut record: Option<RunRecord> = None;
+    let mut deadline = None;
     let mut run_state = RunState::Active;
     let mut open: Vec<(ResourceKind, String)> = Vec::new();
     for line in BufReader::new(&file).lines().map_while(Result::ok) {
@@ -216,11 +261,15 @@ fn read(path: &Path) -> Option<FoundRun> {
             Ok(Line::Created { kind, name }) => open.push((kind, name)),
             Ok(Line::Removed { kind, name }) => open.retain(|entry| *entry != (kind, name.clone())),
             Ok(Line::State(state)) => run_state = state,
+            Ok(Line::Deadline(later)) => deadline = Some(later),
             Err(_) => {}
         }
     }
     open.reverse();
-    Some(FoundRun { record: record?, state: run_state, open, alive, path: path.to_owned() })
+    let mut record = record?;
+    record.deadline = deadline.unwrap_or(record.deadline);
+    let lock = lock::look(&file, record.locked);
+    Some(FoundRun { record, state: run_state, open, lock, path: path.to_owned() })
 }
 
 #[cfg(test)]
@@ -233,8 +282,10 @@ mod tests {
             owner: "b/n/1/2".into(),
             engine: "unix:///e.sock".into(),
             image: "shop:1.4".into(),
+            test_image: Some("shop:1.4-test".into()),
             started: 1,
             deadline: 2,
+            locked: true,
         }
     }
 
@@ -242,9 +293,47 @@ mod tests {
     fn a_run_that_lives_holds_its_journal_and_a_dead_one_does_not() {
         let state = tempfile::tempdir().unwrap();
         let journal = Journal::create(state.path(), &record("00000001-aaaaaa")).unwrap();
-        assert!(find_run(state.path(), "00000001-aaaaaa").unwrap().alive);
+        let lock = || find_run(state.path(), "00000001-aaaaaa").unwrap().lock;
+        assert_eq!(lock(), LockState::Held);
         drop(journal);
-        assert!(!find_run(state.path(), "00000001-aaaaaa").unwrap().alive);
+        assert_eq!(lock(), LockState::Free);
+    }
+
+    #[test]
+    fn without_a_lock_the_owner_decides_and_of_a_foreign_owner_only_the_deadline() {
+        use Liveness::{Alive, Dead, Unknown};
+        for in_time in [true, false] {
+            assert!(lives(LockState::Held, Dead, in_time));
+            assert!(lives(LockState::Unknown, Alive, in_time));
+            assert!(!lives(LockState::Unknown, Dead, in_time));
+            assert!(!lives(LockState::Free, Unknown, in_time));
+            assert_eq!(lives(LockState::Unknown, Unknown, in_time), in_time);
+        }
+    }
+
+    #[test]
+    fn a_run_of_another_host_that_could_not_lock_its_journal_lives_until_its_deadline() {
+        let state = tempfile::tempdir().unwrap();
+        let unlocked = serde_json::json!({"begin": {
+            "run": "00000001-aaaaaa", "owner": "other-boot/1/2/3", "engine": "unix:///e.sock", "image": "shop:1.4",
+            "started": 1, "deadline": 100, "locked": false
+        }});
+        fs::create_dir(state.path().join("runs")).unwrap();
+        fs::write(state.path().join("runs/00000001-aaaaaa.jsonl"), format!("{unlocked}\n")).unwrap();
+        let found = find_run(state.path(), "00000001-aaaaaa").unwrap();
+        assert_eq!(found.lock, LockState::Unknown);
+        assert!(found.is_alive(100));
+        assert!(!found.is_alive(101));
+    }
+
+    #[test]
+    fn the_last_deadline_counts() {
+        let state = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(state.path(), &record("00000001-aaaaaa")).unwrap();
+        for deadline in [500, 400] {
+            journal.set_deadline(deadline).unwrap();
+        }
+        assert_eq!(find_run(state.path(), "00000001-aaaaaa").unwrap().record.deadline, 400);
     }
 
     #[test]

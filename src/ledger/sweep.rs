@@ -61,7 +61,7 @@ pub async fn sweep(
     let mut doomed: Vec<(ResourceKind, String, Option<String>)> = Vec::new();
     let mut finished: Vec<&FoundRun> = Vec::new();
     for found in runs.values() {
-        if is_alive(found) {
+        if found.is_alive(now) {
             continue;
         }
         if found.record.engine != engine.address() {
@@ -87,7 +87,7 @@ pub async fn sweep(
         doomed.push((resource.kind, resource.name, Some(run.clone())));
     }
     doomed.extend(stale_tags(engine, &runs, this_run, now).await?);
-    let living: Vec<&FoundRun> = runs.values().filter(|found| is_alive(found)).collect();
+    let living: Vec<&FoundRun> = runs.values().filter(|found| found.is_alive(now)).collect();
     doomed.extend(test_images(engine, &living, options, now).await?);
     doomed.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
     doomed.dedup_by(|a, b| (a.0, &a.1) == (b.0, &b.1));
@@ -122,11 +122,6 @@ pub async fn sweep(
     Ok(pruned)
 }
 
-fn is_alive(found: &FoundRun) -> bool {
-    let owner = found.record.owner.parse::<Owner>();
-    found.alive || owner.is_ok_and(|owner| owner.liveness() == Liveness::Alive)
-}
-
 fn may_go(
     labels: &BTreeMap<String, String>,
     name: &str,
@@ -139,9 +134,7 @@ fn may_go(
     if spared && !options.kept_and_lost {
         return false;
     }
-    if let Some(found) = journal
-        && found.alive
-    {
+    if journal.is_some_and(|found| found.is_alive(now)) {
         return false;
     }
     let liveness = labels
@@ -150,7 +143,7 @@ fn may_go(
         .map_or(Liveness::Unknown, |owner| owner.liveness());
     match liveness {
         Liveness::Alive => false,
-        // A journal that nobody holds: its process is gone, wherever it ran.
+        // What its journal proves is proof enough.
         Liveness::Dead | Liveness::Unknown if journal.is_some() => true,
         // Without the journal it may be a run whose engine was lost, and whose results wait: only the user may
         // say that they do not.
@@ -268,6 +261,7 @@ mod tests {
             state.path(),
             "unix:///e.sock",
             image,
+            None,
             std::time::Duration::from_secs(1),
         );
         let run = ledger.unwrap();

@@ -370,3 +370,17 @@ fn a_test_image_of_a_command_given_once_is_no_recipe() {
     case.test_image = Some(Image { labels, ..Image::default() });
     assert!(matches!(case.err(), PlanError::NoRecipe { .. }));
 }
+
+#[test]
+fn whatever_limit_the_image_sets_the_deadline_lies_behind_it() {
+    let hours = |limits: &Limits| limits.of_attempt().as_secs() / 3600;
+    let limits = Limits { timeout: std::time::Duration::from_hours(100), ..Limits::default() };
+    assert!(hours(&limits) >= 100);
+    // A build or a pull without a limit does not make the container's deadline later: both are over by then.
+    assert!(hours(&limits) < 100 + 2 * 24);
+    assert!(limits.of_run() >= limits.of_attempt() + Limits::UNLIMITED * 2);
+    let limited = Limits { build: Some(limits.grace), pull: Some(limits.grace), ..limits.clone() };
+    assert_eq!(limited.of_run(), limits.of_attempt() + limits.grace * 2);
+    let forever = Limits { timeout: std::time::Duration::MAX, ..Limits::default() };
+    assert_eq!(forever.of_run(), std::time::Duration::MAX);
+}

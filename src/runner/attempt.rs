@@ -94,6 +94,8 @@ pub async fn run(
     interrupts: &mut signal::Receiver,
 ) -> Result<Attempted, Failure> {
     let name = context.plan.container.name.clone().unwrap_or_else(|| container_name(context));
+    // Pull and build are over: what another host has to wait for is the test alone.
+    context.ledger.ends_within(context.plan.limits.of_attempt())?;
     let record = context.ledger.record(ResourceKind::Container, &name)?;
     let creation = Creation {
         image: context.image_id.to_owned(),

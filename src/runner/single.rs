@@ -93,10 +93,13 @@ async fn build_and_run(
         environment: job.environment,
         sink: job.sink.clone(),
     };
+    // Only now is it known how long the image's own labels let the test run.
+    job.ledger.ends_within(job.plan.limits.of_run())?;
     let built = build::ensure(job.plan, &workshop, interrupts).await?;
     let attempted = match attempt(job, &built.image_id, &mut directory, interrupts).await {
         // Another run has built the same test image anew, and removed this one, before it was used.
         Err(_) if matches!(job.engine.image(&built.image_id).await, Ok(None)) => {
+            job.ledger.ends_within(job.plan.limits.of_run())?;
             let built = build::ensure(job.plan, &Workshop { existing: None, ..workshop }, interrupts).await?;
             attempt(job, &built.image_id, &mut directory, interrupts).await?
         }

@@ -15,12 +15,7 @@ use crate::plan::TestPlan;
 pub(super) async fn pin(workshop: &Workshop<'_>) -> Result<(String, Option<Recorded>), Failure> {
     let nameless = workshop.target.tags.is_empty() && workshop.target.digests.is_empty();
     if nameless {
-        // Removing the only name of an image removes the image. This one is the user's, so the name stays.
-        let short = workshop.target.id.trim_start_matches("sha256:").chars().take(12).collect::<String>();
-        let name = format!("localhost/docker-test-untagged:{short}");
-        let record = Recorded::new(ResourceKind::Tag, name.clone());
-        workshop.engine.tag(&workshop.target.id, &record).await?;
-        return Ok((name, None));
+        return Ok((workshop.ledger.lend_name(workshop.engine, &workshop.target.id).await?, None));
     }
     let name = format!("{TARGET_REPOSITORY}:{}", workshop.ledger.run_id());
     let record = workshop.ledger.record(ResourceKind::Tag, &name)?;
