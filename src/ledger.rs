@@ -7,12 +7,16 @@
 mod journal;
 mod lock;
 mod owner;
+mod prune;
+mod removal;
 mod sweep;
 
 pub use journal::{FoundRun, JournalError, LostRun, RunRecord, RunState, find_run, list_runs};
 pub use lock::LockState;
 pub use owner::Owner;
-pub use sweep::{Pruned, SweepOptions, sweep};
+pub use prune::{PruneError, prune};
+pub use removal::Pruned;
+pub use sweep::{SweepOptions, sweep};
 
 use std::collections::BTreeMap;
 use std::path::Path;

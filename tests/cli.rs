@@ -230,6 +230,24 @@ docker-test: cannot reach an engine at unix:///other.sock (-H flag): No such fil
 }
 
 #[test]
+fn runs_that_are_pruned_by_name_take_no_images_with_them() {
+    World::new().run(&["prune", "--images", "00000001-abcdef"]).code(125).stderr_eq(str![[r#"
+error: the argument '--images[=<true|false>]' cannot be used with '[RUN_ID]...'
+
+Usage: docker-test prune --images[=<true|false>] [RUN_ID]...
+
+For more information, try '--help'.
+
+"#]]);
+    // What is set once for all is no reason to refuse.
+    let world = World::new().with("DOCKER_TEST_IMAGES", "true");
+    world
+        .run(&["prune", "00000001-abcdef"])
+        .code(125)
+        .stderr_eq("docker-test: cannot reach an engine [..]\n...\n");
+}
+
+#[test]
 fn every_command_that_needs_an_engine_ends_with_125_without_one() {
     let world = World::new();
     for arguments in [

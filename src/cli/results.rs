@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 
 use super::application::Running;
 use super::connect;
@@ -18,6 +19,7 @@ use crate::runner::collect;
 #[derive(Debug, Args)]
 pub(super) struct ResultsArgs {
     /// The run, as the error named it. Without one, the runs whose results can be fetched are listed.
+    #[arg(add = ArgValueCandidates::new(waiting))]
     run_id: Option<String>,
     /// Directory that the files are put in, instead of the one that the run was to use.
     #[arg(long, value_name = "DIR")]
@@ -125,6 +127,10 @@ pub(super) async fn execute(args: ResultsArgs, app: Running) -> Result<ExitCode,
     found.end(engine, &container).await?;
     connection.close().await;
     Ok(ExitCode::Success)
+}
+
+fn waiting() -> Vec<CompletionCandidate> {
+    super::prune::journals(|run| matches!(run.state, RunState::Lost(_)))
 }
 
 fn list(state: &std::path::Path) {

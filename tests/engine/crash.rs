@@ -14,14 +14,14 @@ use crate::live::{Fixture, Live, assert_clean, eventually, plain, remains, run_i
 use crate::support::{BASE, Sandbox, docker};
 
 /// Runs the Docker CLI against an engine of the test's own.
-fn docker_at(host: &str, arguments: &[&str]) -> String {
+pub(crate) fn docker_at(host: &str, arguments: &[&str]) -> String {
     let output = Command::new("docker").args(["-H", host]).args(arguments).output().unwrap();
     assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Everything that an engine of the test's own holds: containers, volumes, networks beyond its own three, images.
-fn inventory(host: &str) -> Vec<String> {
+pub(crate) fn inventory(host: &str) -> Vec<String> {
     let listings: [&[&str]; 4] = [
         &["ps", "-a", "--format", "container {{.Names}}"],
         &["volume", "ls", "--format", "volume {{.Name}}"],
@@ -38,7 +38,7 @@ fn inventory(host: &str) -> Vec<String> {
 
 /// An engine of the test's own, and a sandbox whose commands go there. Whatever prunes needs one: other tests keep things
 /// on the engine that they share.
-fn own_engine(name: &str) -> (Fixture, Sandbox) {
+pub(crate) fn own_engine(name: &str) -> (Fixture, Sandbox) {
     let engine = Fixture::up(&format!("dockerd@{name}"), &[]);
     let mut sandbox = Sandbox::new();
     sandbox.set("DOCKER_HOST", engine.value("DOCKERD_HOST"));
@@ -70,11 +70,11 @@ fn forge(host: &str, name: &str, owner: &str, deadline: u64) {
     );
 }
 
-fn exists(host: &str, name: &str) -> bool {
+pub(crate) fn exists(host: &str, name: &str) -> bool {
     !docker_at(host, &["ps", "-aq", "--filter", &format!("name=^{name}$")]).is_empty()
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
@@ -356,7 +356,7 @@ impl Door {
     }
 }
 
-fn carry(mut from: UnixStream, mut to: UnixStream) {
+pub(crate) fn carry(mut from: UnixStream, mut to: UnixStream) {
     std::thread::spawn(move || {
         let mut buffer = [0; 8192];
         while let Ok(size @ 1..) = from.read(&mut buffer) {

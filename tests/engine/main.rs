@@ -20,6 +20,7 @@ mod live;
 mod output;
 mod plugin;
 mod podman;
+mod prune;
 mod rebuild;
 mod registry;
 mod remote;

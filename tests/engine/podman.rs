@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::fixture::{ImagesAt, Values, docker_at, fixture};
+use crate::live::Fixture;
 use crate::support::{BASE, BINARY, Ran, Sandbox, docker, until};
 
 /// A listing. Podman's fails where something on the list is removed meanwhile, by another test for example.
@@ -255,6 +256,27 @@ fn run_flags_reach_podman() {
          grep -c 'CapEff:.*0000000000000000' /proc/self/status",
     );
     assert_eq!(ran.stdout, "b\n/tmp\nbound\nhere\n1\nlo\n77\n1\n");
+}
+
+#[test]
+fn what_a_failed_build_leaves_on_podman_is_told_by_its_labels_and_pruned() {
+    let podman = Fixture::up("podman@steps", &[]);
+    let mut sandbox = Sandbox::new();
+    let host = podman.value("PODMAN_HOST");
+    sandbox.set("DOCKER_HOST", host);
+    docker_at(host, &["tag", BASE, "steps:1"]);
+    let images = || list(host, &["images", "-aq", "--no-trunc"]).lines().count();
+    let before = images();
+    sandbox.write("Dockerfile.test", "ARG TEST_IMAGE\nFROM ${TEST_IMAGE}\nRUN echo > /one\nRUN false\n");
+    sandbox.expect(125, &["steps:1", "--path", "."]);
+    assert!(images() > before, "Podman kept no step");
+    sandbox.expect(0, &["prune"]).assert_stdout("removed image sha256:");
+    assert_eq!(images(), before);
+    // What is left of a build that came to its end goes with its result.
+    sandbox.write("Dockerfile.test", "ARG TEST_IMAGE\nFROM ${TEST_IMAGE}\nRUN echo > /one\nCMD true\n");
+    sandbox.expect(0, &["steps:1", "--path", "."]);
+    sandbox.expect(0, &["prune", "--images"]).assert_stdout("steps:1-test");
+    assert_eq!(images(), before);
 }
 
 #[test]

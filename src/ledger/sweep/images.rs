@@ -1,0 +1,199 @@
+//! Images and their names: which of them no run needs.
+//!
+//! Owns that no image goes that a living run uses or builds, and that none goes with a name that was only lent to it.
+
+use super::{Scene, SweepOptions};
+use crate::engine::reference::Reference;
+use crate::engine::{Engine, EngineError, ListedImage, ResourceKind};
+use crate::ledger::journal::FoundRun;
+use crate::ledger::removal::{Doomed, Proviso};
+use crate::ledger::{LENT_REPOSITORY, TARGET_REPOSITORY, run_id_time};
+use crate::metadata::labels::ours;
+
+/// A private tag without a journal is left alone for this long: its run may live where we cannot see.
+const TAG_AGE: u64 = 24 * 60 * 60;
+
+/// A test image without a name is left alone for this long: a run may be about to use it.
+const SUPERSEDED_AGE: u64 = 60 * 60;
+
+/// Private names of targets whose runs left no journal here.
+pub(super) async fn stale_tags(
+    scene: &Scene<'_>,
+    is_known: impl Fn(&str) -> bool,
+) -> Result<Vec<Doomed>, EngineError> {
+    let tags = scene.engine.tags_of_repository(TARGET_REPOSITORY).await?;
+    Ok(tags
+        .into_iter()
+        .filter_map(|name| {
+            let run = name.rsplit_once(':')?.1.to_owned();
+            let old = scene.now.saturating_sub(run_id_time(&run)?) > TAG_AGE;
+            (scene.this_run != Some(run.as_str()) && !is_known(&run) && old)
+                .then(|| Doomed::of_run(ResourceKind::Tag, name, &run))
+        })
+        .collect())
+}
+
+/// Test images that a later build has taken the name of and, with `--images`, those that still have theirs.
+pub(super) async fn test_images(scene: &Scene<'_>) -> Result<Vec<Doomed>, EngineError> {
+    let label = format!("{}={}", ours::ROLE, ours::Role::TestImage.as_str());
+    let mut images = scene.engine.images_with_label(&label).await?;
+    let living = scene.living();
+    images.retain(|image| image_may_go(image, &living, scene.options, scene.now));
+    if !images.is_empty() {
+        let in_use = scene.engine.images_in_use().await?;
+        images.retain(|image| !in_use.contains(&image.id));
+    }
+    Ok(images
+        .into_iter()
+        .flat_map(|image| {
+            let names = if image.tags.is_empty() { vec![image.id.clone()] } else { image.tags.clone() };
+            names.into_iter().map(move |name| Doomed {
+                kind: ResourceKind::Image,
+                name,
+                run: None,
+                proviso: Proviso::Unused(image.clone()),
+            })
+        })
+        .collect())
+}
+
+/// Names that were lent to images without any, and that are not their only ones any more.
+pub(super) async fn lent_names(scene: &Scene<'_>) -> Result<Vec<Doomed>, EngineError> {
+    // A run of a nameless image, which can only be called by its id, may be about to build FROM such a name.
+    let lent = |run: &FoundRun| Reference::parse(&run.record.image).is_ok_and(|image| image.is_id());
+    if !scene.options.kept_and_lost || scene.living().iter().any(lent) {
+        return Ok(Vec::new());
+    }
+    let mut doomed = Vec::new();
+    for name in scene.engine.tags_of_repository(LENT_REPOSITORY).await? {
+        if has_another_name(scene.engine, &name).await {
+            let proviso = Proviso::NamedOtherwise;
+            doomed.push(Doomed { kind: ResourceKind::Tag, name, run: None, proviso });
+        }
+    }
+    Ok(doomed)
+}
+
+/// Asked again when its turn has come.
+pub(super) async fn may_still_go(scene: &Scene<'_>, doomed: &Doomed) -> bool {
+    match &doomed.proviso {
+        Proviso::None => true,
+        Proviso::Unused(image) => image_may_go(image, &scene.living(), scene.options, scene.now),
+        Proviso::NamedOtherwise => has_another_name(scene.engine, &doomed.name).await,
+    }
+}
+
+/// Where that cannot be told, it has none: an image goes with its only name.
+async fn has_another_name(engine: &Engine, lent: &str) -> bool {
+    let image = engine.image(lent).await;
+    image.is_ok_and(|image| image.is_some_and(|image| image.tags.iter().any(|tag| is_the_users(tag))))
+}
+
+fn is_the_users(tag: &str) -> bool {
+    let repository = tag.rsplit_once(':').map_or(tag, |(repository, _)| repository);
+    ![LENT_REPOSITORY, TARGET_REPOSITORY].contains(&repository)
+}
+
+fn image_may_go(image: &ListedImage, living: &[FoundRun], options: SweepOptions, now: u64) -> bool {
+    if living.iter().any(|run| uses(run, image)) {
+        return false;
+    }
+    if image.tags.is_empty() {
+        // A run that has just made it, and not yet a container from it, may be on any host.
+        let nobody_runs = options.kept_and_lost && living.is_empty();
+        return nobody_runs || now.saturating_sub(image.created) > SUPERSEDED_AGE;
+    }
+    options.images
+}
+
+/// Whether a run is about this test image: it tests the same target, or the image bears the name that it looks for.
+fn uses(run: &FoundRun, image: &ListedImage) -> bool {
+    let tests_its_target =
+        image.labels.get(ours::TARGET_NAME).is_some_and(|target| same_name(target, &run.record.image));
+    let has_its_name = run
+        .record
+        .test_image
+        .as_deref()
+        .is_some_and(|wanted| image.tags.iter().any(|tag| same_name(tag, wanted)));
+    tests_its_target || has_its_name
+}
+
+/// `shop` and `docker.io/library/shop:latest` are the same; Podman's name for it begins with `localhost/`.
+fn same_name(one: &str, other: &str) -> bool {
+    let whole = |name: &str| {
+        let name = name.strip_prefix("localhost/").unwrap_or(name);
+        Reference::parse(name).map_or_else(|_| name.to_owned(), |name| name.canonical())
+    };
+    let (one, other) = (whole(one), whole(other));
+    one == other
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const NOW: u64 = 1_000_000;
+    const PRUNE: SweepOptions = SweepOptions { kept_and_lost: true, images: false, dry_run: false };
+    const IMAGES: SweepOptions = SweepOptions { images: true, ..PRUNE };
+
+    fn run_of(image: &str, test_image: Option<&str>) -> FoundRun {
+        let state = tempfile::tempdir().unwrap();
+        let longest = std::time::Duration::from_secs(1);
+        let ledger = crate::ledger::RunLedger::begin(state.path(), "e.sock", image, test_image, longest);
+        crate::ledger::find_run(state.path(), ledger.unwrap().run_id()).unwrap()
+    }
+
+    fn named(tag: &str, target: &str) -> ListedImage {
+        ListedImage {
+            tags: vec![tag.into()],
+            labels: BTreeMap::from([(ours::TARGET_NAME.to_owned(), target.to_owned())]),
+            ..ListedImage::default()
+        }
+    }
+
+    #[test]
+    fn a_superseded_image_goes_when_no_run_can_be_about_to_use_it() {
+        let fresh = ListedImage { created: NOW - 60, ..ListedImage::default() };
+        let old = ListedImage { created: NOW - SUPERSEDED_AGE - 1, ..ListedImage::default() };
+        let run = || run_of("shop:1.4", None);
+        assert!(!image_may_go(&fresh, &[], SweepOptions::default(), NOW));
+        assert!(image_may_go(&old, &[], SweepOptions::default(), NOW));
+        assert!(image_may_go(&old, &[run()], SweepOptions::default(), NOW));
+        assert!(image_may_go(&fresh, &[], PRUNE, NOW));
+        assert!(!image_may_go(&fresh, &[run()], PRUNE, NOW));
+        // It may be the one that this run has just found by its name.
+        let of_shop = ListedImage { tags: Vec::new(), ..named("", "shop:1.4") };
+        assert!(!image_may_go(&of_shop, &[run()], SweepOptions::default(), NOW));
+    }
+
+    #[test]
+    fn a_test_image_that_has_its_name_goes_on_request_unless_a_run_of_its_target_lives() {
+        let image = named("shop:1.4-test", "shop:1.4");
+        assert!(!image_may_go(&image, &[], PRUNE, NOW));
+        assert!(image_may_go(&image, &[], IMAGES, NOW));
+        assert!(image_may_go(&image, &[run_of("other:1", None)], IMAGES, NOW));
+        assert!(!image_may_go(&image, &[run_of("shop:1.4", None)], IMAGES, NOW));
+    }
+
+    #[test]
+    fn a_test_image_whose_name_a_living_run_looks_for_stays_whatever_that_run_calls_its_target() {
+        let run = |name| run_of("registry.test/other@sha256:0123456789abcdef", Some(name));
+        let image = named("shop:latest-test", "shop");
+        assert!(!image_may_go(&image, &[run("shop:latest-test")], IMAGES, NOW));
+        assert!(!image_may_go(&image, &[run("docker.io/library/shop:latest-test")], IMAGES, NOW));
+        assert!(image_may_go(&image, &[run("shop:1-test")], IMAGES, NOW));
+        assert!(!image_may_go(&image, &[run_of("docker.io/library/shop:latest", None)], IMAGES, NOW));
+        let podmans = named("localhost/shop:latest-test", "shop");
+        assert!(!image_may_go(&podmans, &[run("shop:latest-test")], IMAGES, NOW));
+    }
+
+    #[test]
+    fn names_of_ours_do_not_keep_an_image() {
+        assert!(!is_the_users("localhost/docker-test-untagged:0123456789ab"));
+        assert!(!is_the_users("localhost/docker-test-target:00000001-abcdef"));
+        assert!(is_the_users("localhost/docker-test-untagged-not:1"));
+        assert!(is_the_users("registry.test:5000/shop:1"));
+    }
+}
