@@ -37,7 +37,8 @@ start_daemon() {
     shift 2
     (
         [[ -z ${LOCK_FD:-} ]] || exec {LOCK_FD}>&-
-        exec setsid "$@"
+        # Podman's monitors of containers write files where they are started.
+        cd "$directory" && exec setsid "$@"
     ) >"$directory/$name.log" 2>&1 </dev/null &
     DAEMON_PID=$!
     record_process "$directory" "$DAEMON_PID" "$name"

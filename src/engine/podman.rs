@@ -142,12 +142,13 @@ impl PodmanService {
         // A group of its own: Ctrl-C must reach the test and not the engine that it runs on.
         let mut child = Command::new(SHELL)
             .args(["-c", WATCHED, "sh"])
-            .arg(program)
+            .arg(env.current_dir().join(program))
             .args(["system", "service", &format!("--time={IDLE_SECONDS}")])
             .arg(format!("unix://{}", socket.display()))
             .env_clear()
             .envs(env.variables())
-            .current_dir(env.current_dir())
+            // Its monitors of containers write files where they are started.
+            .current_dir(directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::from(stderr))

@@ -403,6 +403,14 @@ fn where_no_engine_answers_podman_s_service_is_started_for_the_run_and_ended_wit
 }
 
 #[test]
+fn a_service_of_our_own_writes_nothing_where_it_was_started_from() {
+    let own = NoSocket::new();
+    own.expect(1, &["--network", "host", "-m", "24m", &own.image, "--", "tail", "/dev/zero"]);
+    let names = fs::read_dir(own.sandbox.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["tests"]);
+}
+
+#[test]
 fn a_service_of_our_own_ends_with_an_error_too() {
     let own = NoSocket::new();
     own.expect(125, &["--pull", "never", "dt-it/not-there:1"]);
