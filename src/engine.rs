@@ -7,6 +7,7 @@ pub mod capabilities;
 pub mod credentials;
 pub mod docker;
 pub mod endpoint;
+pub mod event;
 pub mod greeting;
 pub mod podman;
 pub mod reference;

@@ -5,17 +5,8 @@
 
 use serde::Serialize;
 
+pub use crate::engine::event::{OutputStream, StepStatus};
 use crate::results::{CaseCounts, Cause, Outcome};
-
-/// Which of the test's streams a chunk came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutputStream {
-    /// The container's standard output.
-    Stdout,
-    /// The container's standard error.
-    Stderr,
-}
 
 /// One thing that happened. Serialised as `{"event": "...", ...}`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -155,18 +146,4 @@ pub enum RunEvent {
         /// From start to here, in seconds.
         seconds: f64,
     },
-}
-
-/// Where a build step stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StepStatus {
-    /// It runs.
-    Started,
-    /// It was taken from the builder's cache.
-    Cached,
-    /// It ended well.
-    Done,
-    /// It failed.
-    Failed,
 }

@@ -5,8 +5,8 @@
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf, WriteHalf};
 
+use crate::engine::event::OutputStream;
 use crate::engine::transport::Stream;
-use crate::runner::event::OutputStream;
 
 const HEADER: usize = 8;
 const BUFFER: usize = 64 * 1024;

@@ -38,9 +38,9 @@ use super::session::files::SyncedDirectories;
 use super::session::secrets::Secrets;
 use super::session::ssh::SshAgents;
 use super::session::{Session, SessionServices};
+use crate::engine::event::StepStatus;
 use crate::engine::transport::HttpClient;
 use crate::plan::build::BuildSpec;
-use crate::runner::event::StepStatus;
 
 /// How long the engine may take to hear that a build is cancelled.
 const CANCEL_LIMIT: Duration = Duration::from_secs(3);

@@ -7,7 +7,7 @@ use super::BuildEvent;
 use super::step::{self, Position};
 use super::tail::Tail;
 use super::trace::FailedStep;
-use crate::runner::event::StepStatus;
+use crate::engine::event::StepStatus;
 
 #[derive(Debug)]
 struct Open {

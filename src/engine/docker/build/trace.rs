@@ -15,7 +15,7 @@ use prost::Message as _;
 use super::step::Position;
 use super::tail::{Decoder, Tail};
 use super::{BuildError, BuildEvent};
-use crate::runner::event::StepStatus;
+use crate::engine::event::StepStatus;
 
 /// What is known of one vertex.
 #[derive(Debug, Default)]

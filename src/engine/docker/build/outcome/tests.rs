@@ -1,5 +1,5 @@
 use super::*;
-use crate::runner::event::StepStatus;
+use crate::engine::event::StepStatus;
 
 fn outcome(builder: BuilderKind, lines: &[&str]) -> (Result<BuiltImage, BuildError>, Vec<BuildEvent>) {
     let mut outcome = Outcome::new(builder);
