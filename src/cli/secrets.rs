@@ -1,15 +1,26 @@
 //! Which values are secret: those that the user names as such, and those whose names say so.
+//!
+//! Owns the reading of files that `--secret` names, for their values to be known. Hides nothing itself.
 
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::fcntl::OFlag;
 
 use crate::environment::Environment;
 use crate::plan::build::{BuildSpec, SecretSource};
 use crate::redact::{Redactor, is_secret_name};
 
-/// Hides the values of variables and build arguments that are secret.
+/// Builders take no larger secret.
+const LARGEST_FILE: u64 = 500 * 1024;
+
+/// Hides the values of variables, build arguments and files that are secret.
 ///
 /// A variable is one where `--redact` or `--secret id=…,env=NAME` names it, or where its name says so. `given` are the
-/// variables of the test container. Files that `--secret` names are not read: their content is the builder's alone.
+/// variables of the test container.
 pub(super) fn redactor(
     environment: &Environment,
     named: &[String],
@@ -27,7 +38,25 @@ pub(super) fn redactor(
         .chain(arguments)
         .chain(environment.variables())
         .filter(|(name, _)| named.contains(name) || is_secret_name(name));
-    Redactor::new(secrets.map(|(_, value)| value.to_owned()))
+    let files = build.secrets.iter().filter_map(|secret| match &secret.source {
+        SecretSource::File(path) => content(path),
+        SecretSource::Environment(_) => None,
+    });
+    Redactor::new(secrets.map(|(_, value)| value.to_owned()).chain(files))
+}
+
+/// What a secret's file holds. A pipe can be read once only, and that is the builder's turn; a file that cannot be read
+/// is an error when the builder needs it, and not before.
+fn content(path: &Path) -> Option<String> {
+    let metadata = std::fs::metadata(path).ok()?;
+    if !metadata.is_file() || metadata.len() > LARGEST_FILE {
+        return None;
+    }
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).ok()?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST_FILE).read_to_end(&mut bytes).ok()?;
+    // Output is shown as text, with the same marks for what is none.
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -56,5 +85,33 @@ mod tests {
             assert_eq!(redactor.redact(secret), "***", "{secret}");
         }
         assert_eq!(redactor.redact("/home/ada"), "/home/ada");
+    }
+
+    #[test]
+    fn a_secret_file_is_hidden_as_a_whole_and_line_by_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        std::fs::write(&path, "-----BEGIN KEY-----\nfirst-line-of-it\nshort\nlast-line-of-it\n").unwrap();
+        let file = |path: &Path| SecretSpec { id: "key".to_owned(), source: SecretSource::File(path.into()) };
+        let build = BuildSpec { secrets: vec![file(&path)], ..BuildSpec::default() };
+        let redactor = redactor(&Environment::default(), &[], &[], &build);
+        assert_eq!(redactor.redact("a last-line-of-it b first-line-of-it"), "a *** b ***");
+        let whole = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(redactor.redact(&whole), "***");
+        assert_eq!(redactor.redact("short"), "short");
+        let encoded = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &whole);
+        assert_eq!(redactor.redact(&encoded), "***");
+    }
+
+    #[test]
+    fn a_pipe_is_left_to_the_builder_and_a_missing_file_to_its_own_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let large = dir.path().join("large");
+        std::fs::write(&large, "a line of it\n".repeat(50_000)).unwrap();
+        for path in [pipe, large, dir.path().join("missing")] {
+            assert_eq!(content(&path), None, "{}", path.display());
+        }
     }
 }

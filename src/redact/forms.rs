@@ -13,6 +13,9 @@ use super::MIN_SECRET_CHARS;
 /// Widths at which `base64` and PEM writers break lines.
 const BASE64_LINE_WIDTHS: [usize; 2] = [64, 76];
 
+/// A value with more bytes than this is hidden line by line alone: its encoded forms would fill memory.
+const LONGEST_ENCODED: usize = 8 * 1024;
+
 /// Adds every form of `secret` that is long enough to be told from ordinary text.
 pub(super) fn collect(secret: &str, patterns: &mut BTreeSet<Vec<u8>>) {
     let mut add = |form: &str| {
@@ -24,11 +27,14 @@ pub(super) fn collect(secret: &str, patterns: &mut BTreeSet<Vec<u8>>) {
         if value.chars().count() < MIN_SECRET_CHARS {
             continue;
         }
-        add(value);
         for line in value.lines() {
             add(line.trim_end_matches('\r'));
             add(line.trim());
         }
+        if value.len() > LONGEST_ENCODED {
+            continue;
+        }
+        add(value);
         let encoded =
             [base64_forms(value.as_bytes()), percent_forms(value), json_forms(value), xml_forms(value)];
         for form in encoded.iter().flatten() {

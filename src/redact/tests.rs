@@ -191,3 +191,14 @@ proptest! {
         prop_assert!(secret.contains('*') || !shown.contains(&secret));
     }
 }
+
+#[test]
+fn a_very_long_value_is_hidden_line_by_line_in_little_memory() {
+    let lines: Vec<String> = (0..20_000).map(|line| format!("line number {line}")).collect();
+    let value = lines.join("\n");
+    let redactor = redactor(&[&value]);
+    assert_eq!(redactor.redact("a line number 777 b"), "a *** b");
+    assert_eq!(redactor.redact(&value).lines().filter(|line| *line != "***").count(), 0);
+    let patterns = redactor.search.as_ref().unwrap().patterns.iter().map(Vec::len).sum::<usize>();
+    assert!(patterns <= value.len(), "{patterns} bytes of patterns");
+}

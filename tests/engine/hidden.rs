@@ -47,3 +47,25 @@ fn a_secret_build_argument_is_hidden_in_what_the_builder_prints() {
         assert!(!said.contains(secret), "{said}");
     }
 }
+
+#[test]
+fn the_content_of_a_secret_file_is_hidden_in_what_the_builder_prints() {
+    let sandbox = Sandbox::new();
+    sandbox.write("key", "-----BEGIN-----\ncorrect-horse\nbattery-staple\n");
+    sandbox.write(
+        "Dockerfile",
+        &format!(
+            "FROM {BASE}\nRUN --mount=type=secret,id=key cat /run/secrets/key; echo image done\n\
+             ONTEST RUN --mount=type=secret,id=key tail -n 1 /run/secrets/key; echo recipe done; exit 1\n\
+             ONTEST CMD [\"true\"]\n"
+        ),
+    );
+    let image = sandbox.image("secret");
+    let built = sandbox.expect(0, &["build", "--no-cache", "-t", &image, "--secret", "id=key,src=key", "."]);
+    built.assert_stderr("image done");
+    let ran = sandbox.expect(125, &["--secret", "id=key,src=key", &image]);
+    ran.assert_stderr("recipe done");
+    for said in [built.stdout, built.stderr, ran.stdout, ran.stderr] {
+        assert!(!said.contains("correct") && !said.contains("staple"), "{said}");
+    }
+}
