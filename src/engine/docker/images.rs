@@ -46,26 +46,14 @@ impl Engine {
         Ok(Some(image))
     }
 
-    /// The triggers of the image's own ONBUILD instructions. A base's triggers were consumed when the image was
-    /// built, and their history entries look the same, so only those after the last non-ONBUILD step count where
-    /// the engine's history does not say otherwise.
+    /// The triggers of the image's own ONBUILD instructions.
     async fn onbuild_from_history(&self, reference: &str) -> Result<Vec<String>, EngineError> {
         let history = self
             .docker
             .image_history(reference)
             .await
             .map_err(|error| refine("read the history of", "image", reference, error))?;
-        let mut triggers: Vec<String> = history
-            .iter()
-            .filter_map(|entry| {
-                let created_by = entry.created_by.as_str();
-                let text = created_by.strip_prefix("/bin/sh -c #(nop) ").unwrap_or(created_by).trim_start();
-                let rest = text.get(..8).filter(|word| word.eq_ignore_ascii_case("ONBUILD "))?;
-                Some(text.get(rest.len()..)?.trim().to_owned())
-            })
-            .collect();
-        triggers.reverse();
-        Ok(triggers)
+        Ok(own_triggers(history.iter().map(|entry| (entry.created_by.as_str(), entry.comment.as_str()))))
     }
 
     /// Pulls an image, calling `progress` for every line, within `limit`.
@@ -153,6 +141,28 @@ impl Engine {
     }
 }
 
+/// The ONBUILD instructions among the steps that stand on the image's base; steps and comments, the newest first.
+///
+/// Those of the base were consumed when the image was built, and their entries look the same. Buildah notes at the
+/// first step what that stands on: the base by its full name. At further steps it notes the id of the layer before,
+/// and other builders note nothing of the kind: then every entry counts.
+fn own_triggers<'e>(newest_first: impl IntoIterator<Item = (&'e str, &'e str)>) -> Vec<String> {
+    let mut triggers = Vec::new();
+    for (created_by, comment) in newest_first {
+        let text = created_by.strip_prefix("/bin/sh -c #(nop) ").unwrap_or(created_by).trim_start();
+        if let Some((word, rest)) = text.split_at_checked(8)
+            && word.eq_ignore_ascii_case("ONBUILD ")
+        {
+            triggers.push(rest.trim().to_owned());
+        }
+        if comment.strip_prefix("FROM ").is_some_and(|base| base.contains(['/', ':'])) {
+            break;
+        }
+    }
+    triggers.reverse();
+    triggers
+}
+
 fn credentials(auth: &RegistryAuth) -> DockerCredentials {
     DockerCredentials {
         username: auth.username().map(str::to_owned),
@@ -189,5 +199,43 @@ fn from_record(record: ImageInspect) -> Image {
         working_directory: config.working_dir.unwrap_or_default(),
         stop_signal: config.stop_signal.filter(|signal| !signal.is_empty()),
         platform,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Podman 4.3 tells it: an image with two triggers on a base that was loaded.
+    const BASE: [(&str, &str); 4] = [
+        ("/bin/sh -c #(nop) LABEL z=1", "FROM cd2256b21a87"),
+        ("/bin/sh -c #(nop) ONBUILD LABEL x=y", "FROM 363f9e90da14"),
+        ("/bin/sh -c #(nop) ONBUILD RUN echo b > /b", "FROM localhost/base/busybox:1"),
+        ("/bin/sh -c #(nop) ADD file:1674 in /", "imported from tarball"),
+    ];
+
+    #[test]
+    fn triggers_are_read_from_the_history_in_the_order_of_the_file() {
+        assert_eq!(own_triggers(BASE), ["RUN echo b > /b", "LABEL x=y"]);
+    }
+
+    #[test]
+    fn triggers_that_were_consumed_are_not_the_image_s_own() {
+        let child = [
+            ("/bin/sh -c #(nop) ONBUILD RUN echo own", "FROM 146123097d9f"),
+            ("/bin/sh -c #(nop) LABEL x=y", "FROM a4af850e8c45"),
+            ("/bin/sh -c echo b > /b", "FROM docker.io/library/base:1"),
+        ];
+        assert_eq!(own_triggers(child.into_iter().chain(BASE)), ["RUN echo own"]);
+    }
+
+    #[test]
+    fn a_history_that_names_no_base_counts_as_a_whole() {
+        let docker = [
+            ("ONBUILD RUN b", "buildkit.dockerfile.v0"),
+            ("RUN /bin/sh -c a # buildkit", "buildkit.dockerfile.v0"),
+            ("/bin/sh -c #(nop)  ONBUILD RUN a", ""),
+        ];
+        assert_eq!(own_triggers(docker), ["RUN a", "RUN b"]);
     }
 }
