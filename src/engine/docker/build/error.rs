@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io;
 
-use super::step::Position;
+use super::step::{self, Position};
 use crate::engine::docker::session::SessionError;
 use crate::engine::transport::{BoxError, TransportError};
 use crate::error::{Category, Diagnose};
@@ -37,7 +37,7 @@ impl fmt::Display for BuildFailure {
         if let Some(line) = self.line {
             write!(f, " in line {line} of the Dockerfile")?;
         }
-        write!(f, ": {}", self.message)
+        write!(f, ": {}", step::without_line(&self.message))
     }
 }
 
@@ -151,5 +151,24 @@ mod tests {
         let refused = |status| BuildError::Refused { status, message: String::new() };
         assert_eq!(refused(400).category(), Category::User);
         assert_eq!(refused(500).category(), Category::Environment);
+    }
+
+    #[test]
+    fn a_line_is_told_once_and_by_us() {
+        let mut failure = BuildFailure {
+            step: None,
+            position: None,
+            line: Some(3),
+            message: "Dockerfile parse error line 3: unknown instruction: FOO".into(),
+            exit_code: None,
+            tail: String::new(),
+        };
+        assert_eq!(
+            failure.to_string(),
+            "the build failed in line 3 of the Dockerfile: unknown instruction: FOO"
+        );
+        // The caller names the author's line instead.
+        failure.line = None;
+        assert_eq!(failure.to_string(), "the build failed: unknown instruction: FOO");
     }
 }

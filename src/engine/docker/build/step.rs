@@ -57,13 +57,25 @@ fn fraction(text: &str) -> Option<(u32, u32)> {
 ///
 /// Only at the beginning: further on, a message quotes the command that failed.
 pub(super) fn named_line(message: &str) -> Option<u32> {
+    parse_error(message).map(|(line, _)| line)
+}
+
+/// A message without the line that it names: that is one of the file which the builder got, and it is told in the
+/// author's terms beside the message.
+pub(super) fn without_line(message: &str) -> &str {
+    parse_error(message).map_or(message, |(_, reason)| reason)
+}
+
+/// The line that a parse error names, and the reason.
+fn parse_error(message: &str) -> Option<(u32, &str)> {
     const OPENING: &str = "dockerfile parse error ";
     let message = unwrapped(message);
     let opening = message.get(..OPENING.len())?;
     let rest = message.get(OPENING.len()..).filter(|_| opening.eq_ignore_ascii_case(OPENING))?;
     let rest = rest.strip_prefix("on ").unwrap_or(rest).strip_prefix("line ")?;
     let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
-    rest.get(..digits)?.parse().ok()
+    let (line, reason) = rest.split_at_checked(digits)?;
+    Some((line.parse().ok()?, reason.strip_prefix(':').unwrap_or(reason).trim_start()))
 }
 
 /// What a command exited with, where the message ends by saying so.
@@ -123,6 +135,19 @@ mod tests {
         {
             assert_eq!(heading(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_line_of_the_builder_s_own_file_is_taken_off_the_message() {
+        assert_eq!(
+            without_line("dockerfile parse error line 3: unknown instruction: FOO"),
+            "unknown instruction: FOO"
+        );
+        assert_eq!(without_line("failed to solve: Dockerfile parse error on line 12: x"), "x");
+        assert_eq!(
+            without_line("executor failed running [line 7: x]"),
+            "executor failed running [line 7: x]"
+        );
     }
 
     #[test]
