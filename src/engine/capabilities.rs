@@ -8,7 +8,17 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::docker::build::BuilderKind;
-use crate::metadata::recipe::Feature;
+use crate::metadata::dockerfile::{Directive, Instruction};
+use crate::metadata::recipe::{self, Feature};
+
+/// A feature that an instruction needs and the builder lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lack {
+    /// Line of the instruction; 0 where none is known.
+    pub line: u32,
+    /// The feature.
+    pub feature: Feature,
+}
 
 /// The facts that a plan is checked against.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,6 +33,10 @@ pub struct Capabilities {
     /// How the build call is made.
     #[serde(skip)]
     pub builder_kind: BuilderKind,
+    /// `FROM` takes an image's id, and never a registry's image in its place; otherwise it takes a name alone.
+    pub builds_from_id: bool,
+    /// A `# syntax=` line makes the builder fetch a frontend of its own; otherwise it is a comment.
+    pub loads_frontends: bool,
     /// Dockerfile features that the builder has.
     pub features: BTreeSet<Feature>,
     /// The image record holds ONBUILD triggers; otherwise the history is read.
@@ -50,6 +64,8 @@ impl Capabilities {
             api_version: String::new(),
             builder: "any builder".to_owned(),
             builder_kind: BuilderKind::BuildKit,
+            builds_from_id: false,
+            loads_frontends: true,
             features: Feature::ALL.into_iter().collect(),
             records_onbuild: true,
             records_failed_start: true,
@@ -61,9 +77,27 @@ impl Capabilities {
         }
     }
 
-    /// Features that the plan needs and the builder lacks.
+    /// Those of `features` that the builder lacks.
     #[must_use]
-    pub fn missing(&self, needed: impl IntoIterator<Item = Feature>) -> Vec<Feature> {
-        needed.into_iter().filter(|feature| !self.features.contains(feature)).collect()
+    pub fn missing(&self, features: impl IntoIterator<Item = Feature>) -> Vec<Feature> {
+        features.into_iter().filter(|feature| !self.features.contains(feature)).collect()
+    }
+
+    /// What instructions need and the builder lacks, in their order. `directives` are those of their file: of a
+    /// frontend that a `# syntax=` line brings along, nothing is known here.
+    #[must_use]
+    pub fn lacks<'i>(
+        &self,
+        directives: &[Directive],
+        instructions: impl IntoIterator<Item = &'i Instruction>,
+    ) -> Vec<Lack> {
+        if self.loads_frontends && directives.iter().any(|directive| directive.name == "syntax") {
+            return Vec::new();
+        }
+        let lacks = instructions.into_iter().flat_map(|instruction| {
+            let line = instruction.line;
+            recipe::features(instruction).into_iter().map(move |feature| Lack { line, feature })
+        });
+        lacks.filter(|lack| !self.features.contains(&lack.feature)).collect()
     }
 }

@@ -13,6 +13,9 @@ use crate::engine::transport::bollard::docker;
 /// The oldest API that has everything a run needs (volume labels in mounts, `next-exit`, BuildKit sessions).
 const OLDEST_API: (usize, usize) = (1, 40);
 
+/// The first API of engines that can keep their images in containerd. Older ones need not be asked.
+const CONTAINERD_IMAGES: (usize, usize) = (1, 42);
+
 pub(super) async fn probe(
     http: &HttpClient,
     mut greeting: Greeting,
@@ -48,21 +51,38 @@ pub(super) async fn probe(
         builder.features = builder_features(BuilderKind::Classic, &greeting.version);
     }
     let podman = greeting.podman;
+    let client = docker(http, CALL_TIMEOUT, &version);
+    let records_origin = !podman && (api < CONTAINERD_IMAGES || !keeps_images_in_containerd(&client).await);
     let capabilities = Capabilities {
         product,
         api_version: version.to_string(),
         builder: builder.kind.name().to_owned(),
         builder_kind: builder.kind,
+        builds_from_id: builder.kind.builds_from_id(),
+        loads_frontends: builder.kind.loads_frontends(),
         features: builder.features,
         records_onbuild: !podman,
         records_failed_start: !podman,
         records_out_of_memory: !podman,
         networks_at_creation: !podman && api >= (1, 44),
-        records_origin: !podman,
+        records_origin,
         archive_has_root: !podman,
         local,
     };
-    Ok((docker(http, CALL_TIMEOUT, &version), capabilities))
+    Ok((client, capabilities))
+}
+
+/// Whether the engine's images are containerd's. An engine that does not say keeps them itself, as most do.
+async fn keeps_images_in_containerd(docker: &Docker) -> bool {
+    let info = docker.info().await.unwrap_or_default();
+    is_containerd(&info.driver_status.unwrap_or_default())
+}
+
+/// Reads the pairs of `DriverStatus`.
+fn is_containerd(driver_status: &[Vec<String>]) -> bool {
+    driver_status.iter().any(|pair| {
+        matches!(pair.as_slice(), [name, kind] if name == "driver-type" && kind.starts_with("io.containerd."))
+    })
 }
 
 /// Fills in what the greeting did not say.
@@ -102,5 +122,27 @@ impl super::Engine {
                 .filter(|text| !text.trim().is_empty())
                 .collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::SystemInfo;
+
+    use super::*;
+
+    fn says(info: &str) -> bool {
+        let info: SystemInfo = serde_json::from_str(info).unwrap();
+        is_containerd(&info.driver_status.unwrap_or_default())
+    }
+
+    #[test]
+    fn an_image_store_of_containerd_is_known_by_its_driver_type() {
+        let containerd =
+            r#"{"Driver":"overlayfs","DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]]}"#;
+        assert!(says(containerd));
+        let own = r#"{"Driver":"overlay2","DriverStatus":[["Backing Filesystem","extfs"],["Supports d_type","true"]]}"#;
+        assert!(!says(own));
+        assert!(!says(r#"{"Driver":"vfs","DriverStatus":[]}"#) && !says("{}"));
     }
 }

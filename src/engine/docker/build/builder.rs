@@ -26,6 +26,18 @@ impl BuilderKind {
         matches!(self, Self::BuildKit)
     }
 
+    /// True where FROM takes an image's id. BuildKit asks a registry for an image of that name.
+    #[must_use]
+    pub const fn builds_from_id(self) -> bool {
+        matches!(self, Self::Classic | Self::Buildah)
+    }
+
+    /// True where a `# syntax=` line is more than a comment.
+    #[must_use]
+    pub const fn loads_frontends(self) -> bool {
+        matches!(self, Self::BuildKit)
+    }
+
     /// The name for people, and for the key of an unchanged image.
     #[must_use]
     pub const fn name(self) -> &'static str {
