@@ -70,6 +70,14 @@ pub struct SshSpec {
     pub paths: Vec<PathBuf>,
 }
 
+impl BuildSpec {
+    /// What of it can be seen in the image that is built. The rest says how the builder gets there.
+    #[must_use]
+    pub fn of_the_result(&self) -> Self {
+        Self { no_cache: false, pull: false, cache_from: Vec::new(), ..self.clone() }
+    }
+}
+
 impl std::fmt::Debug for BuildSpec {
     /// By way of the serialised form, which has no values of build arguments.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -82,4 +90,19 @@ fn argument_names<S: serde::Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(args.keys())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_an_image_is_built_is_no_part_of_the_result() {
+        let plain = BuildSpec { target: Some("one".into()), ..BuildSpec::default() };
+        let asked =
+            BuildSpec { no_cache: true, pull: true, cache_from: vec!["old:1".into()], ..plain.clone() };
+        assert_eq!(asked.of_the_result(), plain);
+        let labelled = BuildSpec { labels: [("a".into(), "b".into())].into(), ..plain.clone() };
+        assert_ne!(labelled.of_the_result(), plain);
+    }
 }

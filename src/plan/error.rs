@@ -62,8 +62,10 @@ pub enum PlanError {
         path: PathBuf,
     },
     /// The builder lacks something that the recipe needs.
-    #[error("the {builder} of {product} cannot build this recipe: it lacks {}", features.join(", "))]
+    #[error("{place}: the {builder} of {product} cannot build this recipe: it lacks {}", features.join(", "))]
     Unsupported {
+        /// The file or label, and the line of the first instruction that needs such a thing where it is known.
+        place: String,
         /// The builder.
         builder: String,
         /// The engine.

@@ -138,10 +138,9 @@ fn author(file: &SourceFile, reason: String, request: &Request) -> Result<Found,
         Some(closed) => (closed.to_owned(), dockerfile::parse(closed.as_bytes()).map_err(fail)?),
         None => (text, parsed),
     };
-    let stands_on_it = parsed
-        .instructions
-        .iter()
-        .any(|instruction| instruction.keyword == "FROM" && instruction.rest.contains(TEST_IMAGE_ARGUMENT));
+    let stands_on_it = parsed.instructions.iter().any(|instruction| {
+        instruction.keyword == "FROM" && instruction.words().first().is_some_and(is_test_image)
+    });
     if !stands_on_it {
         return Err(PlanError::NotATestRecipe { path: path.clone() });
     }
@@ -161,6 +160,19 @@ fn author(file: &SourceFile, reason: String, request: &Request) -> Result<Found,
         lines: true,
         author: Some((text, parsed)),
         ..Found::plain(Source::Recipe, reason, &path.display().to_string())
+    })
+}
+
+/// True for `$TEST_IMAGE` and `${TEST_IMAGE}`, the latter also with a default or a message for when it is not set.
+fn is_test_image(word: &&str) -> bool {
+    let word = word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).unwrap_or(word);
+    let Some(name) = word.strip_prefix('$') else { return false };
+    let Some(inside) = name.strip_prefix('{').and_then(|inside| inside.strip_suffix('}')) else {
+        return name == TEST_IMAGE_ARGUMENT;
+    };
+    inside.strip_prefix(TEST_IMAGE_ARGUMENT).is_some_and(|rest| {
+        let otherwise = rest.strip_prefix(':').unwrap_or(rest);
+        rest.is_empty() || otherwise.starts_with(['-', '?'])
     })
 }
 

@@ -1,6 +1,6 @@
 //! Makes the plan: chooses the source, validates the recipe, and settles what is built, sent and run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::container::ContainerSpec;
@@ -22,7 +22,7 @@ pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanErr
         .map_err(|source| PlanError::Label { image: request.reference.clone(), source })?;
     let found = find(request, facts, &labels)?;
     let instructions = validate(&found, facts)?;
-    let features = check_features(&instructions, facts)?;
+    let features = check_features(&found, &instructions, facts)?;
     let (context, found, instructions) = match plan_context(request, facts, &found, &instructions) {
         Ok(context) if facts.files_at_hand => (context, found, instructions),
         // The files are not at hand: a test image that was built where they are will do.
@@ -161,20 +161,25 @@ fn validate(found: &Found, facts: &Facts<'_>) -> Result<Vec<Instruction>, PlanEr
     Ok(instructions)
 }
 
-fn check_features(instructions: &[Instruction], facts: &Facts<'_>) -> Result<Vec<Feature>, PlanError> {
-    let mut features: Vec<Feature> = instructions.iter().flat_map(recipe::features).collect();
-    features.sort_unstable();
-    features.dedup();
-    let missing = facts.capabilities.missing(features.iter().copied());
-    if missing.is_empty() {
-        Ok(features)
-    } else {
-        Err(PlanError::Unsupported {
-            builder: facts.capabilities.builder.clone(),
-            product: facts.capabilities.product.clone(),
-            features: missing.iter().map(ToString::to_string).collect(),
-        })
-    }
+fn check_features(
+    found: &Found,
+    instructions: &[Instruction],
+    facts: &Facts<'_>,
+) -> Result<Vec<Feature>, PlanError> {
+    let features: BTreeSet<Feature> = instructions.iter().flat_map(recipe::features).collect();
+    let directives = found.author.as_ref().map_or(&[][..], |(_, parsed)| &parsed.directives);
+    let lacks = facts.capabilities.lacks(directives, instructions);
+    let Some(first) = lacks.first() else { return Ok(features.into_iter().collect()) };
+    let missing: BTreeSet<Feature> = lacks.iter().map(|lack| lack.feature).collect();
+    Err(PlanError::Unsupported {
+        place: match first.line {
+            0 => found.origin.clone(),
+            line => format!("{}:{line}", found.origin),
+        },
+        builder: facts.capabilities.builder.clone(),
+        product: facts.capabilities.product.clone(),
+        features: missing.iter().map(ToString::to_string).collect(),
+    })
 }
 
 const fn nothing_sent() -> ContextPlan {

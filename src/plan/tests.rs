@@ -273,6 +273,64 @@ fn what_the_builder_lacks_is_refused_by_name() {
 }
 
 #[test]
+fn what_the_builder_lacks_is_refused_with_its_place() {
+    let refused = |case: Case| {
+        let mut case = case;
+        case.capabilities.features.clear();
+        case.err().to_string()
+    };
+    let author = format!("{RECIPE}COPY --link a /a\nRUN <<EOF\ntrue\nEOF\n");
+    let error = refused(Case::new().recipe(&author));
+    assert!(error.starts_with("/project/Dockerfile.test:4: "), "{error}");
+    assert!(error.ends_with("heredoc (<<NAME), COPY --link"), "{error}");
+    let error = refused(Case::new().dockerfile("FROM x\nONTEST RUN true\nONTEST COPY --link a /a\n"));
+    assert!(error.starts_with("/project/Dockerfile:3: "), "{error}");
+    let error = refused(Case::new().ontest(&["COPY --link a /a"]));
+    assert!(error.starts_with("test.ontest: "), "{error}");
+}
+
+#[test]
+fn a_frontend_that_the_author_names_may_have_what_the_builder_s_own_lacks() {
+    let mut case =
+        Case::new().recipe(&format!("# syntax=docker/dockerfile:1\n{RECIPE}RUN <<EOF\ntrue\nEOF\n"));
+    case.capabilities.features.clear();
+    assert_eq!(case.ok().features, [Feature::Heredoc]);
+    // To other builders the line is a comment.
+    case.capabilities.loads_frontends = false;
+    assert!(matches!(case.err(), PlanError::Unsupported { .. }));
+}
+
+#[test]
+fn a_recipe_stands_on_the_image_under_test_and_on_nothing_that_is_called_alike() {
+    let from =
+        |base: &str| Case::new().recipe(&format!("ARG TEST_IMAGE\nFROM {base} AS test\nCMD [\"/r\"]\n"));
+    let on_it = [
+        "$TEST_IMAGE",
+        "${TEST_IMAGE}",
+        "${TEST_IMAGE:-shop:1}",
+        "${TEST_IMAGE-shop}",
+        "${TEST_IMAGE:?unset}",
+        "\"${TEST_IMAGE}\"",
+        "--platform=linux/amd64 $TEST_IMAGE",
+    ];
+    for base in on_it {
+        assert_eq!(from(base).ok().source, Source::Recipe, "{base}");
+    }
+    let elsewhere = [
+        "TEST_IMAGE",
+        "$TEST_IMAGES",
+        "${TEST_IMAGE_BASE}",
+        "$MY_TEST_IMAGE",
+        "${TEST_IMAGE:+other}",
+        "${TEST_IMAGE}-slim",
+        "registry/TEST_IMAGE:1",
+    ];
+    for base in elsewhere {
+        assert!(matches!(from(base).err(), PlanError::NotATestRecipe { .. }), "{base}");
+    }
+}
+
+#[test]
 fn a_tmpfs_over_the_results_is_refused_and_a_mount_of_the_user_replaces_our_volume() {
     let base = || Case::new().command(&["/c"]);
     let tmpfs = base().container(|spec| drop(spec.tmpfs.insert("/var/tests/results/".into(), String::new())));
