@@ -30,8 +30,15 @@ pub struct Delivery {
     pub hidden: bool,
 }
 
-/// The ignore file that the classic builder reads in an archive.
-const IGNORE: &str = ".dockerignore";
+/// The ignore file that a builder reads in an archive. The classic builder heeds it for the two names that are put into
+/// it, and for nothing else. Podman's would heed a `.dockerignore` of the user's as a whole, though another file may
+/// have chosen what is sent; one of the name that is Podman's own goes before that.
+const fn ignore_file(builder: BuilderKind) -> &'static str {
+    match builder {
+        BuilderKind::Buildah => ".containerignore",
+        BuilderKind::Classic | BuilderKind::BuildKit => ".dockerignore",
+    }
+}
 
 /// Name of the Dockerfile where it has a directory of its own.
 const ALONE: &str = "Dockerfile";
@@ -46,10 +53,10 @@ impl Delivery {
             let mut selection = self.selection.clone();
             // The file that is built stands in the place of the author's.
             selection.entries.retain(|entry| entry.path != self.dockerfile);
-            if self.hidden && builder == BuilderKind::Classic && !self.holds(Path::new(IGNORE)) {
-                // That builder removes what the archive's own ignore file names of these two, and nothing else.
-                let names = format!("{IGNORE}\n{}\n", self.dockerfile.display());
-                extra.push(ExtraEntry::file(IGNORE, 0o644, names));
+            let ignore = ignore_file(builder);
+            if self.hidden && !self.holds(Path::new(ignore)) {
+                let names = format!("{ignore}\n{}\n", self.dockerfile.display());
+                extra.push(ExtraEntry::file(ignore, 0o644, names));
             }
             let (archive, _) = stream(self.directory.clone(), selection, extra);
             return Ok((BuildContext::Archive(Box::pin(archive)), self.dockerfile.display().to_string()));
