@@ -4,6 +4,7 @@
 
 pub mod application;
 pub mod build;
+mod call;
 pub mod context;
 pub mod key;
 pub mod logins;

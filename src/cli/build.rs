@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tokio::time::Instant;
 
 use super::application::Running;
 use super::connect::{self, Connection};
@@ -19,6 +20,7 @@ use crate::image::logins::Logins;
 use crate::image::sources;
 use crate::ledger::RunLedger;
 use crate::plan::{self, Facts, Limits, Request};
+use crate::runner::event::RunEvent;
 use crate::runner::{Sink, housekeeping};
 
 /// Flags of `build`.
@@ -102,7 +104,7 @@ pub(super) async fn execute(args: BuildArgs, app: Running) -> Result<ExitCode, F
     housekeeping::sweep(&state, &connection.engine, ledger.run_id()).await;
     connection.close().await;
     match built {
-        Ok(id) => report(&args, &app, &id),
+        Ok(built) => report(&args, &app, &built),
         Err(failure) => {
             terminal::report_failure(&failure, &redactor);
             let state = *app.interrupts.borrow();
@@ -111,13 +113,28 @@ pub(super) async fn execute(args: BuildArgs, app: Running) -> Result<ExitCode, F
     }
 }
 
-fn report(args: &BuildArgs, app: &Running, id: &str) -> Result<ExitCode, Failure> {
+/// What was built.
+struct Built {
+    /// Id of the image.
+    id: String,
+    /// Its names and those of test images, each with the id that it leads to.
+    names: Vec<(String, String)>,
+}
+
+fn report(args: &BuildArgs, app: &Running, built: &Built) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.build.iidfile {
         let path = app.environment.current_dir().join(path);
-        std::fs::write(&path, id).map_err(|source| UsageError::Write { path, source })?;
+        std::fs::write(&path, &built.id).map_err(|source| UsageError::Write { path, source })?;
     }
     if args.output.quiet {
-        terminal::out(&format!("{id}\n"));
+        terminal::out(&format!("{}\n", built.id));
+        return Ok(ExitCode::Success);
+    }
+    if built.names.is_empty() {
+        terminal::note(&format!("the image is {}\n", built.id));
+    }
+    for (name, id) in &built.names {
+        terminal::note(&format!("{name} is {id}\n"));
     }
     Ok(ExitCode::Success)
 }
@@ -132,7 +149,7 @@ async fn all(
     tags: &[String],
     spec: crate::plan::build::BuildSpec,
     sink: &Sink,
-) -> Result<String, Failure> {
+) -> Result<Built, Failure> {
     let engine = &connection.engine;
     let logins = Logins::new(connect::environment(&args.engine, &app.environment));
     let builder = Builder {
@@ -144,34 +161,55 @@ async fn all(
         environment: &app.environment,
         sink: sink.clone(),
     };
-    let mut interrupts = app.interrupts.clone();
-    let id = application::build(source, &builder, &interrupts).await?;
-    if let Some(tag) = tags.first().filter(|_| args.with_tests) {
+    let began = Instant::now();
+    let id = application::build(source, &builder, &app.interrupts).await?;
+    sink.event(RunEvent::Built {
+        image: if tags.is_empty() { source.name.clone() } else { tags.join(", ") },
+        image_id: id.clone(),
+        reused: false,
+        seconds: began.elapsed().as_secs_f64(),
+    });
+    let mut names: Vec<_> = tags.iter().map(|tag| (tag.clone(), id.clone())).collect();
+    if args.with_tests {
         let target = engine.image(&id).await?.unwrap_or_default();
-        let test_image = Reference::parse(tag)?.test_tag();
-        let existing = engine.image(&test_image).await?;
         let directory = sources::read(&source.directory, true, None)?;
-        let request = Request { reference: tag.clone(), test_image, build: spec, ..Request::default() };
-        let facts = Facts {
-            target: &target,
-            test_image: existing.as_ref(),
-            directory: &directory,
-            capabilities: engine.capabilities(),
-            files_at_hand: true,
-        };
-        let plan = plan::resolve(&request, &facts)?;
-        let workshop = Workshop {
-            engine,
-            ledger,
-            target: &target,
-            existing: existing.as_ref(),
-            logins: &logins,
-            environment: &app.environment,
-            sink: sink.clone(),
-        };
-        build::ensure(&plan, &workshop, &mut interrupts).await?;
+        let mut flags = spec.clone();
+        let anew = spec.no_cache || spec.pull;
+        for tag in tags {
+            let test_image = Reference::parse(tag)?.test_tag();
+            let existing = engine.image(&test_image).await?;
+            let request = Request {
+                reference: tag.clone(),
+                test_image: test_image.clone(),
+                build: flags.clone(),
+                ..Request::default()
+            };
+            let facts = Facts {
+                target: &target,
+                test_image: existing.as_ref(),
+                directory: &directory,
+                capabilities: engine.capabilities(),
+                files_at_hand: true,
+            };
+            let plan = plan::resolve(&request, &facts)?;
+            let workshop = Workshop {
+                engine,
+                ledger,
+                target: &target,
+                // One of the same key that is not of this build is none of the kind that was asked for.
+                existing: existing.as_ref().filter(|_| names.len() == tags.len() || !anew),
+                logins: &logins,
+                environment: &app.environment,
+                sink: sink.clone(),
+            };
+            let built = build::ensure(&plan, &workshop, &app.interrupts).await?;
+            names.push((test_image, built.image_id));
+            // The next one is the same under another name.
+            flags.no_cache = false;
+            flags.pull = false;
+        }
     }
-    Ok(id)
+    Ok(Built { id, names })
 }
 
 fn read_source(args: &BuildArgs, cwd: &Path) -> Result<Source, UsageError> {

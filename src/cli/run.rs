@@ -20,7 +20,7 @@ use crate::engine::Image;
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::image::build::keep_dockerfile;
-use crate::image::context::any_at_hand;
+use crate::image::context::at_hand;
 use crate::image::logins::Logins;
 use crate::ledger::RunLedger;
 use crate::plan::{self, Facts, TestPlan};
@@ -319,7 +319,9 @@ impl Prepared {
         // A recipe that names files of its author's directory says nothing about this one.
         let lost = existing.is_some() && plan.source.came_with_the_image() && !directory.explicit;
         let plan = match &plan.context.directory {
-            Some(root) if lost && !any_at_hand(root, &plan.context.needs) => resolve(&existing, false)?,
+            Some(root) if lost && !at_hand(root, &plan.context.needs, &app.interrupts).await? => {
+                resolve(&existing, false)?
+            }
             _ => plan,
         };
         Ok((target, plan, existing))

@@ -8,18 +8,18 @@ mod error;
 pub use error::ApplicationError;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::context::{self, ContextError, Delivery, Needs, RecipeInputs, Selection};
+use super::call::{Call, CallError, Steps};
+use super::context::{self, Delivery, Needs, ReadError, RecipeInputs, Selection};
 use super::logins::Logins;
-use crate::engine::docker::build::{BuildError, BuildRequest, BuilderKind, line_of};
+use crate::engine::docker::build::{BuildError, BuilderKind, line_of};
 use crate::engine::{Engine, EngineError, ResourceKind};
 use crate::environment::Environment;
 use crate::error::Failure;
 use crate::ledger::{RunLedger, TARGET_REPOSITORY};
 use crate::metadata::dockerfile::{self, Split, Trigger};
 use crate::metadata::labels::{self, Origin, TestLabels};
-use crate::metadata::recipe;
 use crate::plan::build::BuildSpec;
 use crate::runner::Sink;
 use crate::signal;
@@ -75,15 +75,16 @@ pub async fn build(
         .into_iter()
         .cloned()
         .collect();
-    let delivery = deliver(source, &parsed, &split, builder).await?;
+    let delivery = deliver(source, &parsed, &split, builder, interrupts).await?;
     if triggers.is_empty() {
-        return call(source, builder, &parsed, &delivery, builder.spec.clone(), builder.tags, interrupts)
-            .await;
+        let spec = builder.spec.clone();
+        return call(source, builder, &parsed, &delivery, spec, builder.tags, Steps::Told, interrupts).await;
     }
     // With a name of its own: another build of the same Dockerfile may make, and remove, the same image.
     let name = [format!("{TARGET_REPOSITORY}:{}", builder.ledger.run_id())];
     let record = builder.ledger.record(ResourceKind::Tag, &name[0])?;
-    let plain = call(source, builder, &parsed, &delivery, builder.spec.clone(), &name, interrupts).await?;
+    let spec = builder.spec.clone();
+    let plain = call(source, builder, &parsed, &delivery, spec, &name, Steps::Told, interrupts).await?;
     let base = builder.engine.image(&plain).await?.ok_or_else(|| EngineError::Missing {
         operation: "inspect",
         kind: "image",
@@ -94,7 +95,8 @@ pub async fn build(
     // Everything is in the cache now, and the network need not be asked again.
     spec.no_cache = false;
     spec.pull = false;
-    let built = call(source, builder, &parsed, &delivery, spec, builder.tags, interrupts).await;
+    let again = Steps::ToldBefore;
+    let built = call(source, builder, &parsed, &delivery, spec, builder.tags, again, interrupts).await;
     // The image goes with its name, unless somebody else has it too. The classic builder keeps it as a parent.
     let _ = builder.ledger.remove(builder.engine, &record).await;
     built
@@ -119,28 +121,23 @@ fn record_labels(
     Ok(BTreeMap::from([(labels::ONTEST.to_owned(), value), (labels::ORIGIN.to_owned(), origin)]))
 }
 
-/// A `# syntax=` line brings a frontend of its own, of which nothing is known here.
 fn check_features(
     source: &Source,
     parsed: &dockerfile::Dockerfile,
     builder: &Builder<'_>,
 ) -> Result<(), ApplicationError> {
-    if parsed.directives.iter().any(|directive| directive.name == "syntax") {
-        return Ok(());
-    }
     let capabilities = builder.engine.capabilities();
-    for instruction in parsed.instructions.iter().filter(|instruction| instruction.keyword != "ONTEST") {
-        if let Some(feature) = capabilities.missing(recipe::features(instruction)).first() {
-            return Err(ApplicationError::Unsupported {
-                file: source.name.clone(),
-                line: instruction.line,
-                builder: capabilities.builder.clone(),
-                product: capabilities.product.clone(),
-                feature: feature.to_string(),
-            });
-        }
+    let own = parsed.instructions.iter().filter(|instruction| instruction.keyword != "ONTEST");
+    match capabilities.lacks(&parsed.directives, own).first() {
+        None => Ok(()),
+        Some(lack) => Err(ApplicationError::Unsupported {
+            file: source.name.clone(),
+            line: lack.line,
+            builder: capabilities.builder.clone(),
+            product: capabilities.product.clone(),
+            feature: lack.feature.to_string(),
+        }),
     }
-    Ok(())
 }
 
 /// Chooses what is sent, once for both builds.
@@ -149,6 +146,7 @@ async fn deliver(
     parsed: &dockerfile::Dockerfile,
     split: &Split,
     builder: &Builder<'_>,
+    interrupts: &signal::Receiver,
 ) -> Result<Delivery, Failure> {
     let instructions: Vec<_> =
         parsed.instructions.iter().filter(|instruction| instruction.keyword != "ONTEST").cloned().collect();
@@ -160,27 +158,26 @@ async fn deliver(
         target_triggers: &[],
     };
     let needs = context::needs(&instructions, &inputs);
-    let directory = source.directory.clone();
     let own_ignore = source.within.as_ref().map(|path| {
         let mut name = source.directory.join(path).into_os_string();
         name.push(".dockerignore");
         PathBuf::from(name)
     });
     let within = source.within.clone();
-    let selecting = tokio::task::spawn_blocking(move || {
-        let ignore = context::read_ignore(&directory, own_ignore.as_deref())?;
+    let reading = context::read(source.directory.clone(), interrupts, move |tree| {
+        let ignore = context::read_ignore(tree.root(), own_ignore.as_deref())?;
         let hidden = within.is_none_or(|path| ignore.excluded(&path.to_string_lossy()));
         let selection = if needs == Needs::Nothing {
             Selection::default()
         } else {
-            context::select(&directory, &needs, &ignore)?
+            context::select(tree, &needs, &ignore)?
         };
-        Ok::<_, ContextError>((selection, hidden))
+        Ok((selection, hidden))
     });
-    let (selection, hidden) = selecting
-        .await
-        .unwrap_or_else(|error| Err(ContextError::internal(error.to_string())))
-        .map_err(|error| error.in_recipe(&source.name))?;
+    let (selection, hidden) = reading.await.map_err(|error| match error {
+        ReadError::Interrupted { .. } => Failure::from(cancelled(source)),
+        ReadError::Context(error) => error.in_recipe(&source.name).into(),
+    })?;
     let outside = || PathBuf::from(format!(".docker-test-{}.Dockerfile", builder.ledger.run_id()));
     Ok(Delivery {
         directory: source.directory.clone(),
@@ -192,6 +189,7 @@ async fn deliver(
     })
 }
 
+#[expect(clippy::too_many_arguments, reason = "the two builds of one image differ in three of them")]
 async fn call(
     source: &Source,
     builder: &Builder<'_>,
@@ -199,41 +197,37 @@ async fn call(
     delivery: &Delivery,
     spec: BuildSpec,
     tags: &[String],
+    steps: Steps,
     interrupts: &signal::Receiver,
 ) -> Result<String, Failure> {
-    let logins = builder.logins.get(&builder.sink).await?;
-    let capabilities = builder.engine.capabilities();
-    let (context, dockerfile) = delivery.prepare(capabilities.builder_kind)?;
-    let request = BuildRequest {
-        builder: capabilities.builder_kind,
-        api_version: &capabilities.api_version,
-        tags,
-        dockerfile: &dockerfile,
+    let call = Call {
+        engine: builder.engine,
+        logins: builder.logins,
+        environment: builder.environment,
+        sink: &builder.sink,
         spec: &spec,
-        logins,
-        environment: &|name| builder.environment.variable(name).map(Into::into),
-        agent_socket: builder.environment.non_empty("SSH_AUTH_SOCK").map(Path::new),
+        tags,
+        delivery,
+        steps,
+        limit: None,
     };
-    let mut cancelling = interrupts.clone();
-    let cancelled = async {
-        signal::wait_for(&mut cancelling, 1).await;
-    };
-    let sink = builder.sink.clone();
-    let built = crate::engine::docker::build::build(
-        builder.engine.http(),
-        request,
-        context,
-        cancelled,
-        move |event| super::build::hand_on(&sink, event),
-    )
-    .await
-    .map_err(|error| in_the_authors_file(source, parsed, capabilities.builder_kind, error))?;
+    let built = call.make(interrupts).await.map_err(|error| match error {
+        CallError::NotMade(failure) => failure,
+        CallError::Build(error) => {
+            in_the_authors_file(source, parsed, builder.engine.capabilities().builder_kind, error).into()
+        }
+        CallError::TimedOut(_) => cancelled(source).into(),
+    })?;
     let id = match (built.id, tags.first()) {
         (Some(id), _) => id,
         (None, Some(tag)) => builder.engine.image(tag).await?.map(|image| image.id).unwrap_or_default(),
         (None, None) => String::new(),
     };
     if id.is_empty() { Err(ApplicationError::NoImage { file: source.name.clone() }.into()) } else { Ok(id) }
+}
+
+fn cancelled(source: &Source) -> ApplicationError {
+    ApplicationError::Build { file: source.name.clone(), source: Box::new(BuildError::Cancelled) }
 }
 
 /// The lines of the stripped file are the author's own, but builders count without the ONTEST lines.

@@ -5,6 +5,7 @@
 
 mod error;
 mod names;
+mod refresh;
 
 pub use error::TestImageError;
 
@@ -14,13 +15,12 @@ use std::path::Path;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::context::{self, Delivery, ExtraEntry, Selection};
+use super::call::{Call, CallError, Steps};
+use super::context::{self, Delivery, ExtraEntry, ReadError, Selection};
 use super::key::{Ingredients, content, key};
 use super::logins::Logins;
 use super::template::{self, DOCKERFILE, RESERVED, RESULTS_TREE, TEST_IMAGE_ARGUMENT};
-use crate::engine::docker::build::{
-    BuildError, BuildEvent, BuildFailure, BuildRequest, BuilderKind, line_of,
-};
+use crate::engine::docker::build::{BuildError, BuildFailure, BuilderKind, line_of};
 use crate::engine::{Engine, Image};
 use crate::environment::Environment;
 use crate::error::Failure;
@@ -28,6 +28,7 @@ use crate::ledger::RunLedger;
 use crate::metadata::dockerfile;
 use crate::metadata::duration;
 use crate::metadata::labels::ours;
+use crate::plan::build::BuildSpec;
 use crate::plan::{PINNED_PLACEHOLDER, Source, TestPlan};
 use crate::results::directory::MARKER;
 use crate::runner::Sink;
@@ -65,7 +66,7 @@ pub struct Workshop<'a> {
 pub async fn ensure(
     plan: &TestPlan,
     workshop: &Workshop<'_>,
-    interrupts: &mut signal::Receiver,
+    interrupts: &signal::Receiver,
 ) -> Result<BuiltTest, Failure> {
     let began = Instant::now();
     let built = match workshop.existing {
@@ -73,10 +74,10 @@ pub async fn ensure(
             BuiltTest { image_id: existing.id.clone(), reused: true }
         }
         _ => {
-            let (selection, digest) = select(plan).await?;
+            let (selection, digest) = select(plan, interrupts).await?;
             let key = rebuild_key(plan, workshop, &digest)?;
             match workshop.existing {
-                Some(image) if !plan.build.no_cache && is_unchanged(image, &key, workshop.target) => {
+                Some(image) if !asks_to_build(plan) && is_unchanged(image, &key, workshop.target) => {
                     BuiltTest { image_id: image.id.clone(), reused: true }
                 }
                 _ => build(plan, workshop, selection, key, interrupts).await?,
@@ -92,36 +93,43 @@ pub async fn ensure(
     Ok(built)
 }
 
+/// The user does not want the image that is there, unchanged or not.
+const fn asks_to_build(plan: &TestPlan) -> bool {
+    plan.build.no_cache || plan.build.pull
+}
+
 fn is_unchanged(image: &Image, key: &str, target: &Image) -> bool {
     image.labels.get(ours::KEY).is_some_and(|recorded| recorded == key)
         && image.layers.starts_with(&target.layers)
 }
 
-async fn select(plan: &TestPlan) -> Result<(Selection, String), Failure> {
+async fn select(plan: &TestPlan, interrupts: &signal::Receiver) -> Result<(Selection, String), Failure> {
     let Some(directory) = plan.context.directory.clone() else {
         return Ok((Selection::default(), String::new()));
     };
     let needs = plan.context.needs.clone();
     let specific = plan.context.ignore_file.clone();
-    let blocking = tokio::task::spawn_blocking(move || {
-        let ignore = context::read_ignore(&directory, specific.as_deref())?;
-        let mut selection = context::select(&directory, &needs, &ignore)?;
+    let reading = context::read(directory, interrupts, move |tree| {
+        let ignore = context::read_ignore(tree.root(), specific.as_deref())?;
+        let mut selection = context::select(tree, &needs, &ignore)?;
         // The reserved part of the context is ours; what a user has under that name is not sent.
         selection.entries.retain(|entry| !entry.path.starts_with(RESERVED));
         selection.leave_out_own(MARKER, &needs);
-        let digest = context::digest(&directory, &selection)?;
-        Ok::<_, context::ContextError>((selection, digest))
+        let digest = context::digest(tree, &selection)?;
+        Ok((selection, digest.to_string()))
     });
-    let (selection, digest) = blocking
-        .await
-        .unwrap_or_else(|error| Err(context::ContextError::internal(error.to_string())))
-        .map_err(|error| error.in_recipe(&plan.recipe.origin))?;
-    Ok((selection, digest.to_string()))
+    match reading.await {
+        Ok(chosen) => Ok(chosen),
+        Err(ReadError::Interrupted { signal }) => {
+            Err(TestImageError::Interrupted { image: plan.test_image.clone(), signal }.into())
+        }
+        Err(ReadError::Context(error)) => Err(error.in_recipe(&plan.recipe.origin).into()),
+    }
 }
 
 fn rebuild_key(plan: &TestPlan, workshop: &Workshop<'_>, digest: &str) -> Result<String, Failure> {
     let text = plan.render(PINNED_PLACEHOLDER)?.text;
-    let flags = serde_json::to_string(&plan.build).unwrap_or_default();
+    let flags = serde_json::to_string(&plan.build.of_the_result()).unwrap_or_default();
     let arguments: Vec<(&str, &str)> =
         plan.build.build_args.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     Ok(key(&Ingredients {
@@ -140,8 +148,9 @@ async fn build(
     workshop: &Workshop<'_>,
     selection: Selection,
     key: String,
-    interrupts: &mut signal::Receiver,
+    interrupts: &signal::Receiver,
 ) -> Result<BuiltTest, Failure> {
+    refresh::refresh(plan, workshop, interrupts).await?;
     let (pinned, record) = names::pin(workshop).await?;
     let rendered = plan.render(&pinned)?;
     let result = call_builder(plan, workshop, selection, key, &pinned, &rendered, interrupts).await;
@@ -173,10 +182,11 @@ async fn call_builder(
     key: String,
     pinned: &str,
     rendered: &template::Rendered,
-    interrupts: &mut signal::Receiver,
+    interrupts: &signal::Receiver,
 ) -> Result<Option<String>, Failure> {
     let kind = workshop.engine.capabilities().builder_kind;
-    let mut spec = plan.build.clone();
+    // What is to be pulled has been, and the image under test is nowhere but here.
+    let mut spec = BuildSpec { pull: false, ..plan.build.clone() };
     let mut text = rendered.text.clone();
     let labels = labels(plan, workshop, key);
     match one_instruction(&labels).filter(|_| kind == BuilderKind::Classic) {
@@ -195,41 +205,30 @@ async fn call_builder(
         text: Bytes::from(text),
         hidden: true,
     };
-    let (context, dockerfile) = delivery.prepare(kind)?;
-    let tags = [plan.test_image.clone()];
-    let logins = workshop.logins.get(&workshop.sink).await?;
-    let request = BuildRequest {
-        builder: kind,
-        api_version: &workshop.engine.capabilities().api_version,
-        tags: &tags,
-        dockerfile: &dockerfile,
+    let call = Call {
+        engine: workshop.engine,
+        logins: workshop.logins,
+        environment: workshop.environment,
+        sink: &workshop.sink,
         spec: &spec,
-        logins,
-        environment: &|name| workshop.environment.variable(name).map(Into::into),
-        agent_socket: workshop.environment.non_empty("SSH_AUTH_SOCK").map(Path::new),
+        tags: std::slice::from_ref(&plan.test_image),
+        delivery: &delivery,
+        steps: Steps::Told,
+        limit: plan.limits.build,
     };
-    let mut cancelling = interrupts.clone();
-    let cancelled = async {
-        signal::wait_for(&mut cancelling, 1).await;
-    };
-    let sink = workshop.sink.clone();
-    let building = crate::engine::docker::build::build(
-        workshop.engine.http(),
-        request,
-        context,
-        cancelled,
-        move |event| hand_on(&sink, event),
-    );
     let image = plan.test_image.clone();
-    let outcome = match plan.limits.build {
-        Some(limit) => tokio::time::timeout(limit, building)
-            .await
-            .map_err(|_| TestImageError::TimedOut { image: image.clone(), limit: duration::human(limit) })?,
-        None => building.await,
-    };
-    outcome
-        .map(|built| built.id)
-        .map_err(|error| explain(plan, rendered, error, image, interrupts, kind).into())
+    match call.make(interrupts).await {
+        Ok(built) => Ok(built.id),
+        Err(CallError::NotMade(failure)) => Err(failure),
+        Err(CallError::TimedOut(limit)) => {
+            Err(TestImageError::TimedOut { image, limit: duration::human(limit) }.into())
+        }
+        Err(CallError::Build(error)) => {
+            let failed = matches!(error, BuildError::Failed(_) | BuildError::Refused { .. });
+            let failure = explain(plan, rendered, error, image, interrupts, kind).into();
+            Err(if failed { names::explain_missing(workshop, plan, failure).await } else { failure })
+        }
+    }
 }
 
 /// Says the builder's error in the author's terms: his file, his line.
@@ -303,24 +302,6 @@ fn results_tree(plan: &TestPlan) -> Vec<ExtraEntry> {
         ExtraEntry::directory(RESULTS_TREE, 0o755),
         ExtraEntry::directory(&results, 0o1777),
     ]
-}
-
-pub(super) fn hand_on(sink: &Sink, event: BuildEvent) {
-    let event = match event {
-        BuildEvent::ContextSent { bytes, done } => RunEvent::ContextProgress { sent: bytes, done },
-        BuildEvent::Step { id, name, status, .. } => RunEvent::BuildStep { id, name, status },
-        BuildEvent::Output { text, .. } => RunEvent::BuildOutput { text },
-        // Without a size it is one of the builder's inner steps, which its step line tells already.
-        BuildEvent::Progress { total: None, .. } => return,
-        BuildEvent::Progress { item, status, current, total } => {
-            RunEvent::PullProgress { layer: item, status, current, total }
-        }
-        BuildEvent::Warning { message, .. } => RunEvent::Warning { message },
-    };
-    match event {
-        RunEvent::BuildStep { .. } | RunEvent::Warning { .. } => sink.event(event),
-        _ => sink.progress(event),
-    }
 }
 
 /// Where the generated Dockerfile is kept when the user asks for it: never over an existing file.

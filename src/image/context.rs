@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::error::{Category, Diagnose};
 
 mod archive;
+mod bases;
 mod delivery;
 mod digest;
 mod ignore;
@@ -19,6 +20,7 @@ mod needs;
 mod own;
 mod paths;
 mod pattern;
+mod reading;
 mod select;
 mod stream;
 mod tree;
@@ -26,13 +28,16 @@ mod variables;
 mod words;
 
 pub use archive::{ExtraContent, ExtraEntry, write_archive};
+pub use bases::base_images;
 pub use delivery::Delivery;
 pub use digest::{Digest, digest};
 pub use ignore::{Ignore, IgnoreError, IgnoreRule};
 pub use needs::{Need, Needs, RecipeInputs, needs};
 pub use pattern::PatternError;
-pub use select::{Entry, EntryKind, Selection, any_at_hand, select};
+pub use reading::{ReadError, at_hand, read};
+pub use select::{Entry, EntryKind, Selection, select};
 pub use stream::{ArchiveProgress, ArchiveStream, stream};
+pub use tree::Tree;
 
 /// What can go wrong between a recipe and the archive that it needs. Paths are relative to the context, lines are
 /// those of the recipe.

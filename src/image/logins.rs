@@ -5,7 +5,7 @@
 
 use tokio::sync::OnceCell;
 
-use crate::engine::credentials::{Credentials, CredentialsError};
+use crate::engine::credentials::{Credentials, CredentialsError, RegistryAuth};
 use crate::engine::docker::session::auth::{RegistryLogin, RegistryLogins};
 use crate::environment::Environment;
 use crate::runner::Sink;
@@ -27,6 +27,21 @@ impl Logins {
     /// Reads Docker's configuration and runs its credential helpers, the first time.
     pub async fn get(&self, sink: &Sink) -> Result<&RegistryLogins, CredentialsError> {
         self.found.get_or_try_init(|| self.read(sink)).await
+    }
+
+    /// The login for one registry, for a pull of ours. A helper that fails costs the login: the image may be public.
+    pub async fn for_registry(
+        &self,
+        registry: &str,
+        sink: &Sink,
+    ) -> Result<Option<RegistryAuth>, CredentialsError> {
+        match Credentials::load(&self.environment)?.for_registry(registry).await {
+            Err(error) if error.is_warning() => {
+                sink.warn(error.to_string());
+                Ok(None)
+            }
+            auth => auth,
+        }
     }
 
     async fn read(&self, sink: &Sink) -> Result<RegistryLogins, CredentialsError> {

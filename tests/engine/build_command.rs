@@ -99,7 +99,10 @@ fn an_error_of_the_builder_names_the_authors_line() {
         "Dockerfile",
         &format!("FROM {BASE}\nONTEST RUN echo \\\n  one\nONTEST CMD true\nFROBNICATE x\n"),
     );
-    sandbox.expect(125, &["build", "-t", &image, "."]).assert_stderr("Dockerfile:5");
+    let ran = sandbox.expect(125, &["build", "-t", &image, "."]);
+    ran.assert_stderr("Dockerfile:5: the build failed: unknown instruction: FROBNICATE");
+    // The builder's own count is of a file without the ONTEST lines.
+    assert!(!ran.stderr.contains("parse error"), "{}", ran.stderr);
     sandbox.write("Dockerfile", &format!("FROM {BASE}\nONTEST CMD true\nRUN echo said && exit 7\n"));
     let ran = sandbox.expect(125, &["build", "-t", &image, "."]);
     ran.assert_stderr("exit 7");
@@ -113,7 +116,45 @@ fn an_error_in_a_recorded_instruction_names_the_authors_line_too() {
     let image = sandbox
         .build("shop", &format!("FROM {BASE}\n\n\nONTEST COPY --frobnicate=1 a /a\nONTEST CMD true\n"));
     sandbox.write("a", "");
-    sandbox.expect(125, &[&image]).assert_stderr("Dockerfile:4");
+    for builder in ["1", "0"] {
+        let mut command = sandbox.command(&[&image]);
+        let ran = Ran::from(command.env("DOCKER_BUILDKIT", builder).output().unwrap());
+        ran.assert_code(125);
+        ran.assert_stderr("Dockerfile:4: the build failed: ");
+        assert!(!ran.stderr.contains("line 2"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_build_says_what_it_built_and_tells_every_step_once() {
+    with_each_builder(|sandbox| {
+        let (one, two) = (sandbox.image("one"), sandbox.image("two"));
+        sandbox.write("Dockerfile", &format!("FROM {BASE}\nRUN echo said-once\nONTEST CMD true\n"));
+        let ran = sandbox.expect(0, &["build", "--no-cache", "-t", &one, "-t", &two, "."]);
+        let id = image_id(&one).unwrap();
+        assert_eq!(image_id(&two).unwrap(), id);
+        assert!(ran.stderr.ends_with(&format!("{one} is {id}\n{two} is {id}\n")), "{}", ran.stderr);
+        let steps = ran.stderr.lines().filter(|line| line.starts_with('#') && line.contains("RUN echo said"));
+        assert_eq!(steps.count(), 1, "{}", ran.stderr);
+        let ran = sandbox.expect(0, &["build", "--format", "json", "-t", &one, "."]);
+        assert_eq!(ran.event("built")["image_id"], json!(image_id(&one).unwrap()));
+        assert_eq!(sandbox.expect(0, &["build", "-q", "-t", &one, "."]).stderr, "");
+    });
+}
+
+#[test]
+fn every_name_of_an_image_gets_its_test_image() {
+    let sandbox = Sandbox::new();
+    let (one, two) = (sandbox.image("one"), sandbox.image("two"));
+    sandbox.write("Dockerfile", &format!("FROM {BASE}\nONTEST CMD [\"echo\", \"hi\"]\n"));
+    for flags in [&["build"][..], &["build", "--no-cache"]] {
+        let ran = sandbox.expect(0, &[flags, &["--with-tests", "-t", &one, "-t", &two, "."]].concat());
+        for name in [&one, &two] {
+            let test_image = format!("{name}-test");
+            ran.assert_stderr(&format!("{test_image} is {}\n", image_id(&test_image).unwrap()));
+            assert_eq!(label(&test_image, "docker-test.target.name"), *name);
+        }
+    }
 }
 
 #[test]

@@ -463,3 +463,71 @@ fn podman_and_docker_do_not_see_each_other_s_runs() {
         (!seen.contains(&podman.image)).then_some(())
     });
 }
+
+#[test]
+fn triggers_that_podman_has_consumed_are_not_the_image_s_own() {
+    let podman = Podman::new();
+    let base = format!("{}-base", podman.image);
+    let _base = ImagesAt { host: podman.values["PODMAN_HOST"].clone(), names: vec![base.clone()] };
+    let build = |name: &str, text: &str| {
+        let file = podman.sandbox.write("any.Dockerfile", text);
+        let directory = podman.sandbox.path();
+        let arguments = ["-q", "-t", name, "-f", file.to_str().unwrap(), directory.to_str().unwrap()];
+        podman.docker(&[&["build"], &arguments[..]].concat());
+    };
+    build(&base, &format!("FROM {BASE}\nONBUILD RUN echo base > /base\nLABEL a=b\n"));
+    build(&podman.image, &format!("FROM {base}\nLABEL c=d\n"));
+    let ran = podman.sandbox.run(&["inspect", "--format", "json", &podman.image]);
+    assert!(ran.stderr.contains("does not say how it is tested"), "{}{}", ran.stdout, ran.stderr);
+    build(&podman.image, &format!("FROM {base}\nRUN true\nONBUILD CMD [\"cat\", \"/base\"]\n"));
+    let triggers = podman.sandbox.expect(0, &["inspect", "--format", "json", &podman.image]).json();
+    assert_eq!(triggers["triggers"].as_array().unwrap().len(), 1, "{triggers}");
+    assert_eq!(podman.sandbox.expect(0, &[&podman.image]).stdout, "base\n");
+}
+
+#[test]
+fn podman_builds_from_the_id_under_no_name_of_ours() {
+    let podman = Podman::with_image();
+    podman.sandbox.write(
+        "Dockerfile.test",
+        "ARG TEST_IMAGE\nFROM ${TEST_IMAGE}\nARG TEST_IMAGE\nRUN echo $TEST_IMAGE > /from\nCMD [\"cat\", \"/from\"]\n",
+    );
+    let id = podman.docker(&["image", "inspect", "-f", "{{.Id}}", &podman.image]);
+    let id = id.trim().trim_start_matches("sha256:");
+    assert_eq!(podman.sandbox.expect(0, &[&podman.image]).stdout.trim(), id);
+    // Podman's store loses names of an image where several clients name it at once.
+    let runs: Vec<_> = (0..4)
+        .map(|number| {
+            let test_image = format!("{}-{number}", podman.image);
+            let arguments = [
+                "--no-cache",
+                "--results-dir",
+                &format!("r{number}"),
+                "--test-image",
+                &test_image,
+                &podman.image,
+            ];
+            let child = podman.sandbox.command(&arguments).spawn().unwrap();
+            (ImagesAt { host: podman.values["PODMAN_HOST"].clone(), names: vec![test_image] }, child)
+        })
+        .collect();
+    for (_image, child) in runs {
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        ran.assert_code(0);
+        assert_eq!(ran.stdout.trim(), id);
+    }
+}
+
+#[test]
+fn podman_s_copy_of_the_whole_context_leaves_our_dockerfile_out() {
+    let podman = Podman::with_image();
+    podman.sandbox.write("a", "");
+    podman.sandbox.write(".dockerignore", "a\n");
+    podman.sandbox.write("Dockerfile.test.dockerignore", "b\n");
+    podman.sandbox.write(
+        "Dockerfile.test",
+        "ARG TEST_IMAGE\nFROM ${TEST_IMAGE}\nCOPY . /all\nCMD cd /all && find . -type f | sort\n",
+    );
+    let ran = podman.sandbox.expect(0, &[&podman.image]);
+    assert_eq!(ran.stdout, "./.dockerignore\n./Dockerfile.test\n./Dockerfile.test.dockerignore\n./a\n");
+}

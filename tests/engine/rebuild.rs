@@ -51,7 +51,10 @@ fn what_went_into_a_test_image_decides_whether_it_is_built_again() {
     assert!(!reused(&sandbox, &["--build-arg", "WORD=y", &image]), "another value");
     assert!(!reused(&sandbox, &["--build-label", "a=b", &image]), "a label");
     assert!(!reused(&sandbox, &["--no-cache", &image]), "--no-cache");
-    assert!(!reused(&sandbox, &[&image]), "without the build argument again");
+    assert!(reused(&sandbox, &[&image]), "what --no-cache made is the same image to a run without it");
+    assert!(!reused(&sandbox, &["--build-pull", &image]), "--build-pull");
+    assert!(reused(&sandbox, &[&image]), "after --build-pull");
+    assert!(reused(&sandbox, &["--cache-from", &image, &image]), "--cache-from");
     recipe("ENV A=b\n");
     assert!(!reused(&sandbox, &[&image]), "another recipe");
     assert!(reused(&sandbox, &[&image]));
@@ -112,5 +115,27 @@ fn a_change_that_keeps_size_and_time_is_seen() {
             let ran = crate::support::Ran::from(command.env("DOCKER_BUILDKIT", builder).output().unwrap());
             assert_eq!(ran.stdout, word, "{}", ran.stderr);
         }
+    }
+}
+
+#[test]
+fn build_pull_looks_for_other_images_and_never_for_the_image_under_test() {
+    let sandbox = Sandbox::new();
+    let image = sandbox.docker_build("shop", &format!("FROM {BASE}\nLABEL test.cmd=true\n"));
+    for builder in ["1", "0"] {
+        let run = |arguments: &[&str]| {
+            let mut command = sandbox.command(arguments);
+            crate::support::Ran::from(command.env("DOCKER_BUILDKIT", builder).output().unwrap())
+        };
+        run(&["--build-pull", &image]).assert_code(0);
+        let elsewhere = "localhost:9/dt-it/tools:1";
+        sandbox.write(
+            "Dockerfile.test",
+            &format!("ARG TEST_IMAGE\nFROM {elsewhere} AS tools\nFROM ${{TEST_IMAGE}}\nCMD true\n"),
+        );
+        let ran = run(&["--build-pull", &image]);
+        ran.assert_code(125);
+        ran.assert_stderr(&format!("cannot pull {elsewhere}"));
+        std::fs::remove_file(sandbox.path().join("Dockerfile.test")).unwrap();
     }
 }

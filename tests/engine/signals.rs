@@ -207,3 +207,22 @@ fn an_interrupt_while_the_engine_does_not_answer_still_ends_the_run() {
         ran.assert_code(130);
     }
 }
+
+#[test]
+fn ctrl_c_while_a_large_context_is_read_ends_at_once() {
+    let sandbox = Sandbox::new();
+    let image = plain(&sandbox);
+    // A hole: it takes minutes to read and no room.
+    let large = sandbox.write("large", "");
+    std::fs::File::options().write(true).open(large).unwrap().set_len(1 << 40).unwrap();
+    sandbox.write("Dockerfile.test", "ARG TEST_IMAGE\nFROM ${TEST_IMAGE}\nCOPY large /\nCMD true\n");
+    let live = Live::start(sandbox.command(&[&image]));
+    live.says("recipe from");
+    std::thread::sleep(Duration::from_millis(200));
+    let began = Instant::now();
+    live.signal(Signal::SIGINT);
+    let ran = live.finish();
+    ran.assert_code(130);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_clean(&ran.stderr);
+}

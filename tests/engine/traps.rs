@@ -223,15 +223,39 @@ fn an_image_without_a_name_is_tested_by_its_id_and_stays() {
     let test_image = sandbox.image("untagged-test");
     sandbox.write("empty/Dockerfile", &format!("FROM {BASE}\nLABEL for={}\n", sandbox.name("id")));
     let id = docker(&["build", "-q", sandbox.path().join("empty").to_str().unwrap()]).trim().to_owned();
-    for builder in ["1", "0"] {
+    for builder in ["0", "1"] {
         let arguments = ["--test-image", &test_image, "--no-cache", &id, "--", "echo", "ran"];
         let ran = run_with(&sandbox, builder, &arguments);
         ran.assert_code(0);
         assert_eq!(ran.stdout, "ran\n");
         assert_eq!(image_id(&id).as_deref(), Some(id.as_str()), "the user's image is still there");
+        if builder == "0" {
+            // Built from the id. BuildKit takes none, and the name that it is given stays, as the only one.
+            assert_eq!(docker(&["image", "inspect", "-f", "{{json .RepoTags}}", &id]).trim(), "[]");
+        }
     }
     docker(&["rmi", "-f", &test_image]);
     docker(&["rmi", "-f", &id]);
+}
+
+#[test]
+fn an_image_that_goes_before_its_build_is_told_and_never_pulled() {
+    let mut sandbox = Sandbox::new();
+    let image = sandbox.docker_build("shop", &format!("FROM {BASE}\nLABEL test.cmd=true\n"));
+    let id = image_id(&image).unwrap();
+    // Logins are read between the plan and the build.
+    let helper = format!(
+        "#!/bin/sh\ndocker rmi {image} >/dev/null\necho credentials not found in native keychain\nexit 1\n"
+    );
+    let program = sandbox.write("bin/docker-credential-remover", &helper);
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let config = sandbox.write("config/config.json", r#"{"credHelpers":{"reg.example":"remover"}}"#);
+    sandbox.set("PATH", &path).set("DOCKER_CONFIG", config.parent().unwrap().to_str().unwrap());
+    let ran = run_with(&sandbox, "0", &[&image]);
+    ran.assert_code(125);
+    ran.assert_stderr(&format!("{image} was removed while its test image was built"));
+    assert!(!ran.stderr.contains("dial tcp") && !ran.stderr.contains("Pulling"), "{}", ran.stderr);
+    assert_eq!(image_id(&id), None);
 }
 
 #[test]

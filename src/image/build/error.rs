@@ -42,6 +42,12 @@ pub enum TestImageError {
         /// Signal number.
         signal: u8,
     },
+    /// Somebody removed the image under test meanwhile.
+    #[error("{image} was removed while its test image was built")]
+    TargetGone {
+        /// The image under test.
+        image: String,
+    },
     /// What was built does not stand on the image under test.
     #[error(
         "{image} was built, but not on top of {target}: the last stage must begin with FROM ${{TEST_IMAGE}}"
@@ -102,6 +108,7 @@ impl Diagnose for TestImageError {
             Self::TimedOut { .. } => {
                 Some("raise --build-timeout, or leave it out: a build has no limit by default".into())
             }
+            Self::TargetGone { .. } => Some("build or pull it again; does something clean up images?".into()),
             Self::WrongBase { .. } => Some(
                 "begin the last stage of Dockerfile.test with `ARG TEST_IMAGE` and `FROM ${TEST_IMAGE}`"
                     .into(),

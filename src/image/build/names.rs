@@ -3,16 +3,23 @@
 //! Owns that no name is taken from an image that is not docker-test's own, and that no test image is left behind
 //! without one.
 
-use super::Workshop;
+use super::{TestImageError, Workshop};
 use crate::engine::docker::Recorded;
 use crate::engine::{Image, ResourceKind};
 use crate::error::Failure;
 use crate::ledger::TARGET_REPOSITORY;
 use crate::plan::TestPlan;
 
-/// Gives the target a name that nobody else moves: a tag can change between inspect and build, and BuildKit cannot
-/// build FROM an id.
+/// What FROM says so that nobody else can move it: a tag can change between inspect and build.
+///
+/// That is the id where the builder takes one, without `sha256:`, which would make it a name that can be pulled. Each
+/// name that is made and removed is a chance for Podman to lose another name of the same image.
+///
+/// BuildKit takes no id, and gets a name of this run's own.
 pub(super) async fn pin(workshop: &Workshop<'_>) -> Result<(String, Option<Recorded>), Failure> {
+    if workshop.engine.capabilities().builds_from_id {
+        return Ok((workshop.target.id.trim_start_matches("sha256:").to_owned(), None));
+    }
     let nameless = workshop.target.tags.is_empty() && workshop.target.digests.is_empty();
     if nameless {
         return Ok((workshop.ledger.lend_name(workshop.engine, &workshop.target.id).await?, None));
@@ -21,6 +28,14 @@ pub(super) async fn pin(workshop: &Workshop<'_>) -> Result<(String, Option<Recor
     let record = workshop.ledger.record(ResourceKind::Tag, &name)?;
     workshop.engine.tag(&workshop.target.id, &record).await?;
     Ok((name, Some(record)))
+}
+
+/// Says it where the build failed because the image under test is gone.
+pub(super) async fn explain_missing(workshop: &Workshop<'_>, plan: &TestPlan, failure: Failure) -> Failure {
+    match workshop.engine.image(&workshop.target.id).await {
+        Ok(None) => TestImageError::TargetGone { image: plan.image.clone() }.into(),
+        Ok(Some(_)) | Err(_) => failure,
+    }
 }
 
 /// What is no test of the target must not bear the name of one.

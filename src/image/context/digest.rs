@@ -7,7 +7,6 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
@@ -38,8 +37,8 @@ impl fmt::Display for Digest {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn digest(root: &Path, selection: &Selection) -> Result<Digest, ContextError> {
-    let tree = Tree::new(root);
+pub fn digest<'t>(root: impl Into<Tree<'t>>, selection: &Selection) -> Result<Digest, ContextError> {
+    let tree = root.into();
     let mut whole = Sha256::new();
     let mut chunk = vec![0; 64 * 1024];
     for entry in &selection.entries {
@@ -57,7 +56,7 @@ pub fn digest(root: &Path, selection: &Selection) -> Result<Digest, ContextError
         field(&mut whole, entry.path.as_os_str().as_bytes());
         match entry.kind {
             EntryKind::File | EntryKind::HardLink => {
-                let content = tree.open(&entry.path).and_then(|file| hash(file, &mut chunk));
+                let content = tree.open(&entry.path).and_then(|file| hash(tree, file, &mut chunk));
                 let unreadable = |source| ContextError::Unreadable { path: entry.path.clone(), source };
                 whole.update(content.map_err(unreadable)?);
             }
@@ -82,9 +81,10 @@ fn field(whole: &mut Sha256, bytes: &[u8]) {
     whole.update(bytes);
 }
 
-fn hash(mut file: File, chunk: &mut [u8]) -> io::Result<[u8; 32]> {
+fn hash(tree: Tree<'_>, mut file: File, chunk: &mut [u8]) -> io::Result<[u8; 32]> {
     let mut content = Sha256::new();
     loop {
+        tree.go_on()?;
         match file.read(chunk) {
             Ok(0) => return Ok(content.finalize().into()),
             Ok(read) => content.update(chunk.get(..read).unwrap_or_default()),
@@ -98,6 +98,7 @@ fn hash(mut file: File, chunk: &mut [u8]) -> io::Result<[u8; 32]> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
     use std::time::{Duration, SystemTime};
 
     use super::super::{Ignore, Needs, select};

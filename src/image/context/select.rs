@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::sys::stat::{major, minor};
 
@@ -82,8 +82,12 @@ pub struct Selection {
 ///
 /// # Errors
 /// A source that is missing, excluded or a socket; a file or directory that cannot be read.
-pub fn select(root: &Path, needs: &Needs, ignore: &Ignore) -> Result<Selection, ContextError> {
-    let mut walker = Walker::new(Tree::new(root), ignore);
+pub fn select<'t>(
+    root: impl Into<Tree<'t>>,
+    needs: &Needs,
+    ignore: &'t Ignore,
+) -> Result<Selection, ContextError> {
+    let mut walker = Walker::new(root.into(), ignore);
     let named = match needs {
         Needs::Nothing => return Ok(Selection::default()),
         Needs::Paths(named) => named,
@@ -100,8 +104,10 @@ pub fn select(root: &Path, needs: &Needs, ignore: &Ignore) -> Result<Selection, 
 
 /// Whether any of the sources that `needs` names is below `root`. A whole context is there unless `root` is empty.
 #[must_use]
-pub fn any_at_hand(root: &Path, needs: &Needs) -> bool {
-    let there = |need: &Need| match select(root, &Needs::Paths(vec![need.clone()]), &Ignore::default()) {
+pub(super) fn any_at_hand<'t>(root: impl Into<Tree<'t>>, needs: &Needs) -> bool {
+    let root = root.into();
+    let nothing_ignored = Ignore::default();
+    let there = |need: &Need| match select(root, &Needs::Paths(vec![need.clone()]), &nothing_ignored) {
         Ok(selection) => !selection.entries.is_empty(),
         Err(ContextError::Missing { .. }) => false,
         // Whatever is wrong with it, it is there.
@@ -110,7 +116,7 @@ pub fn any_at_hand(root: &Path, needs: &Needs) -> bool {
     match needs {
         Needs::Nothing => true,
         Needs::Whole { named, .. } if named.is_empty() => {
-            root.read_dir().is_ok_and(|mut entries| entries.next().is_some())
+            root.root().read_dir().is_ok_and(|mut entries| entries.next().is_some())
         }
         Needs::Paths(named) | Needs::Whole { named, .. } => named.iter().any(there),
     }

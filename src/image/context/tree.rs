@@ -8,23 +8,45 @@ use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::OFlag;
 use nix::unistd::{AccessFlags, access};
 
 /// A context directory.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tree<'a> {
+pub struct Tree<'a> {
     root: &'a Path,
+    stop: Option<&'a AtomicBool>,
+}
+
+impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Tree<'a> {
+    fn from(root: &'a P) -> Self {
+        Self::new(root.as_ref())
+    }
 }
 
 impl<'a> Tree<'a> {
     pub(super) const fn new(root: &'a Path) -> Self {
-        Self { root }
+        Self { root, stop: None }
+    }
+
+    /// The same, failing once `stop` is set.
+    pub(super) const fn until(self, stop: &'a AtomicBool) -> Self {
+        Self { stop: Some(stop), ..self }
+    }
+
+    /// Fails where nobody waits for the answer any more. Asked between two directories, files and pieces of a file.
+    pub(super) fn go_on(self) -> io::Result<()> {
+        match self.stop {
+            Some(stop) if stop.load(Ordering::Relaxed) => Err(io::Error::other("told to stop")),
+            _ => Ok(()),
+        }
     }
 
     /// The directory as the user named it.
-    pub(super) const fn root(self) -> &'a Path {
+    #[must_use]
+    pub const fn root(self) -> &'a Path {
         self.root
     }
 
@@ -36,11 +58,13 @@ impl<'a> Tree<'a> {
 
     /// Metadata of the path itself, also where it is a link.
     pub(super) fn stat(self, path: &Path) -> io::Result<Metadata> {
+        self.go_on()?;
         fs::symlink_metadata(self.locate(path))
     }
 
     /// What a directory holds, sorted by name.
     pub(super) fn list(self, path: &Path) -> io::Result<Vec<(OsString, FileType)>> {
+        self.go_on()?;
         let mut names = fs::read_dir(self.locate(path))?
             .map(|entry| entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?))))
             .collect::<io::Result<Vec<_>>>()?;
