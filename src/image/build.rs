@@ -279,6 +279,7 @@ fn labels(plan: &TestPlan, workshop: &Workshop<'_>, key: String) -> BTreeMap<Str
         (ours::TARGET.to_owned(), workshop.target.id.clone()),
         (ours::TARGET_CONTENT.to_owned(), content(workshop.target)),
         (ours::TARGET_NAME.to_owned(), plan.image.clone()),
+        (ours::NAME.to_owned(), plan.test_image.clone()),
         (ours::SOURCE.to_owned(), plan.source.name().to_owned()),
         (ours::KEY.to_owned(), key),
     ])

@@ -46,8 +46,7 @@ pub(super) async fn test_images(scene: &Scene<'_>) -> Result<Vec<Doomed>, Engine
     Ok(images
         .into_iter()
         .flat_map(|image| {
-            let names = if image.tags.is_empty() { vec![image.id.clone()] } else { image.tags.clone() };
-            names.into_iter().map(move |name| Doomed {
+            names_that_go(&image).into_iter().map(move |name| Doomed {
                 kind: ResourceKind::Image,
                 name,
                 run: None,
@@ -104,6 +103,17 @@ fn image_may_go(image: &ListedImage, living: &[FoundRun], options: SweepOptions,
         return nobody_runs || now.saturating_sub(image.created) > SUPERSEDED_AGE;
     }
     options.images
+}
+
+/// Its own name, or its id where it has none. An image that a user built on top of a test image, or a name that a user
+/// gave one, is the user's.
+fn names_that_go(image: &ListedImage) -> Vec<String> {
+    if image.tags.is_empty() {
+        return vec![image.id.clone()];
+    }
+    let own = image.labels.get(ours::NAME);
+    let is_own = |tag: &&String| own.is_none_or(|own| same_name(own, tag));
+    image.tags.iter().filter(is_own).cloned().collect()
 }
 
 /// Whether a run is about this test image: it tests the same target, or the image bears the name that it looks for.
@@ -187,6 +197,18 @@ mod tests {
         assert!(!image_may_go(&image, &[run_of("docker.io/library/shop:latest", None)], IMAGES, NOW));
         let podmans = named("localhost/shop:latest-test", "shop");
         assert!(!image_may_go(&podmans, &[run("shop:latest-test")], IMAGES, NOW));
+    }
+
+    #[test]
+    fn what_a_user_built_or_named_after_a_test_image_is_the_users() {
+        let labels = BTreeMap::from([(ours::NAME.to_owned(), "shop:1.4-test".to_owned())]);
+        let names = |tags: &[&str]| {
+            let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            names_that_go(&ListedImage { tags, labels: labels.clone(), id: "sha256:1".into(), created: 0 })
+        };
+        assert_eq!(names(&["debug:1"]), Vec::<String>::new());
+        assert_eq!(names(&["localhost/shop:1.4-test", "debug:1"]), ["localhost/shop:1.4-test"]);
+        assert_eq!(names(&[]), ["sha256:1"]);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub const TARGET: &str = "docker-test.target";
 pub const TARGET_CONTENT: &str = "docker-test.target.content";
 /// Name of the image under test, as the user wrote it.
 pub const TARGET_NAME: &str = "docker-test.target.name";
+/// Name of the test image. An image that somebody builds on top inherits the labels, but not the name.
+pub const NAME: &str = "docker-test.name";
 /// Where the recipe of a test image came from.
 pub const SOURCE: &str = "docker-test.source";
 /// Key of everything that went into a test image.
@@ -34,7 +36,7 @@ pub const OWNER: &str = "docker-test.owner";
 pub const DEADLINE: &str = "docker-test.deadline";
 
 /// Every label that docker-test sets on what it makes.
-pub const OWN_LABELS: [OwnLabel; 9] = [
+pub const OWN_LABELS: [OwnLabel; 10] = [
     OwnLabel {
         name: ROLE,
         description: "What the resource is for: test-image, test-container, volume, network or helper.",
@@ -46,6 +48,7 @@ pub const OWN_LABELS: [OwnLabel; 9] = [
         description: "Digest of what the image under test is, for engines on which it has another id.",
     },
     OwnLabel { name: TARGET_NAME, description: "Name of the image under test, as the user wrote it." },
+    OwnLabel { name: NAME, description: "Name of the test image: `prune --images` removes that name alone." },
     OwnLabel {
         name: SOURCE,
         description: "Where the recipe of a test image came from, as `inspect` names it.",
