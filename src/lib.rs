@@ -12,7 +12,7 @@
 //! - [`report`]: results → screen and files
 //! - [`cli`]: flags in, exit code out
 //!
-//! Around them: [`error`], [`exit_code`], [`environment`], [`settings`], [`signal`], [`redact`].
+//! Around them: [`error`], [`exit_code`], [`environment`], [`input`], [`settings`], [`signal`], [`redact`].
 
 pub mod cli;
 pub mod engine;
@@ -20,6 +20,7 @@ pub mod environment;
 pub mod error;
 pub mod exit_code;
 pub mod image;
+pub mod input;
 pub mod ledger;
 pub mod metadata;
 pub mod plan;

@@ -10,8 +10,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Category, Diagnose};
+use crate::input;
 use crate::redact::is_secret_name;
 use document::{Document, Fault};
+
+/// A settings file that is larger is another file.
+const LARGEST: u64 = 1 << 20;
 
 /// What the file says about flags. Values may be secret, so debug output shows keys alone.
 pub struct Settings {
@@ -23,7 +27,7 @@ pub struct Settings {
 impl Settings {
     /// Reads `path`. `keys` are those that `defaults` may have. `None` where there is no such file.
     pub fn load(path: &Path, keys: &[String]) -> Result<Option<Self>, SettingsError> {
-        match std::fs::read(path) {
+        match input::read(path, LARGEST) {
             Ok(bytes) => Self::parse(path, bytes, keys).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(SettingsError::Read { path: path.to_owned(), source }),
@@ -124,7 +128,9 @@ impl Diagnose for SettingsError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Read { .. } => Some("give it read permission and UTF-8 text".to_owned()),
+            Self::Read { .. } => {
+                Some("it has to be a regular file of UTF-8 text, with read permission".to_owned())
+            }
             Self::Invalid { hint, .. } => hint.clone(),
         }
     }

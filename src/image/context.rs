@@ -3,13 +3,13 @@
 //! Owns `.dockerignore`, the reading of sources out of a recipe, the choice of files, the archive and its digest.
 //! It reads the context directory and nothing outside of it, never writes to it, and never talks to an engine.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::error::{Category, Diagnose};
+use crate::input;
 
 mod archive;
 mod bases;
@@ -231,6 +231,9 @@ impl Diagnose for ContextError {
     }
 }
 
+/// An ignore file that is larger is another file.
+const LARGEST_IGNORE_FILE: u64 = 4 << 20;
+
 /// Reads the ignore file that applies to a recipe: `specific` (`<dockerfile>.dockerignore`, a path as the process
 /// sees it) where it exists, else `.dockerignore` at the root of the context, else nothing is ignored. Reads from
 /// disk.
@@ -239,7 +242,7 @@ impl Diagnose for ContextError {
 /// An ignore file that exists but cannot be read, or holds an invalid line.
 pub fn read_ignore(root: &Path, specific: Option<&Path>) -> Result<Ignore, ContextError> {
     for path in specific.map(Path::to_owned).into_iter().chain([root.join(".dockerignore")]) {
-        match fs::read(&path) {
+        match input::read(&path, LARGEST_IGNORE_FILE) {
             // The mark that some editors leave is Docker's to skip, and bytes that are no text match no name.
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
@@ -254,6 +257,8 @@ pub fn read_ignore(root: &Path, specific: Option<&Path>) -> Result<Ignore, Conte
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

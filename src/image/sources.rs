@@ -2,14 +2,14 @@
 //!
 //! Owns the choice of file names. Reads nothing else there, and nothing at all when told not to look.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Category, Diagnose};
+use crate::input;
 
 /// A Dockerfile larger than this is not one: BuildKit's own limit is 16 MiB for the whole request.
-const LARGEST: u64 = 4 * 1024 * 1024;
+pub const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// Names that hold a recipe, in order.
 const RECIPES: [&str; 1] = ["Dockerfile.test"];
@@ -58,12 +58,33 @@ pub enum SourcesError {
         /// The file.
         path: PathBuf,
     },
+    /// A link that leads nowhere: to take it for no file would test something else than was meant.
+    #[error("{} is a symbolic link to {}, which is not there", path.display(), target.display())]
+    Dangling {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads, as written in it.
+        target: PathBuf,
+    },
     /// `--path` is not a directory.
     #[error("{} is not a directory", path.display())]
     NotADirectory {
         /// The path.
         path: PathBuf,
     },
+}
+
+impl SourcesError {
+    /// What cannot be read.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Read { path, .. }
+            | Self::TooLarge { path }
+            | Self::Dangling { path, .. }
+            | Self::NotADirectory { path } => path,
+        }
+    }
 }
 
 impl Diagnose for SourcesError {
@@ -75,6 +96,7 @@ impl Diagnose for SourcesError {
         match self {
             Self::Read { .. } => Some("check the path given with --path or -f".to_owned()),
             Self::TooLarge { .. } => None,
+            Self::Dangling { .. } => Some("put the file there, or remove the link".to_owned()),
             Self::NotADirectory { .. } => {
                 Some("--path takes the directory that COPY reads; a file is given with -f".to_owned())
             }
@@ -93,10 +115,12 @@ pub fn read(
     }
     let chosen = match chosen {
         Some(path) => {
-            let missing = || io::Error::from(io::ErrorKind::NotFound);
-            let file = read_file(path)?
-                .ok_or_else(|| SourcesError::Read { path: path.to_owned(), source: missing() });
-            Some(file?)
+            let absent = || match std::fs::metadata(path) {
+                Ok(_) => input::not_a_file("a directory"),
+                Err(error) => error,
+            };
+            let file = read_file(path)?;
+            Some(file.ok_or_else(|| SourcesError::Read { path: path.to_owned(), source: absent() })?)
         }
         None => None,
     };
@@ -118,22 +142,19 @@ fn first(directory: &Path, names: &[&str]) -> Result<Option<SourceFile>, Sources
     Ok(None)
 }
 
+/// None where there is no such file, or a directory has its name.
 fn read_file(path: &Path) -> Result<Option<SourceFile>, SourcesError> {
-    let fail = |source| SourcesError::Read { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(fail(error)),
-    };
-    if !file.metadata().map_err(fail)?.is_file() {
-        return Ok(None);
+    let path = path.to_owned();
+    match input::read(&path, LARGEST) {
+        Ok(bytes) => Ok(Some(SourceFile { path, bytes })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match std::fs::read_link(&path) {
+            Ok(target) => Err(SourcesError::Dangling { path, target }),
+            Err(_) => Ok(None),
+        },
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(SourcesError::TooLarge { path }),
+        Err(_) if path.is_dir() => Ok(None),
+        Err(source) => Err(SourcesError::Read { path, source }),
     }
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(fail)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(SourcesError::TooLarge { path: path.to_owned() });
-    }
-    Ok(Some(SourceFile { path: path.to_owned(), bytes }))
 }
 
 #[cfg(test)]
@@ -169,5 +190,34 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = read(file.path(), true, None).unwrap_err();
         assert!(error.hint().unwrap().contains("-f"));
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_recipe_is_refused_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("Dockerfile.test");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for chosen in [None, Some(path.as_path())] {
+            let error = crate::error::Failure::from(read(directory.path(), false, chosen).unwrap_err());
+            assert!(error.to_string().ends_with("Dockerfile.test: it is a named pipe, and no regular file"));
+        }
+    }
+
+    #[test]
+    fn a_chosen_directory_is_said_to_be_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = read(directory.path(), false, Some(directory.path())).unwrap_err();
+        assert!(crate::error::Failure::from(error).to_string().contains("it is a directory"));
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_an_error_and_not_an_absent_file() {
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("../gone", directory.path().join("Dockerfile.test")).unwrap();
+        let error = read(directory.path(), false, None).unwrap_err().to_string();
+        assert!(
+            error.ends_with("Dockerfile.test is a symbolic link to ../gone, which is not there"),
+            "{error}"
+        );
     }
 }

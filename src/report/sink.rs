@@ -7,11 +7,13 @@ mod error;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, Write};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use tempfile::NamedTempFile;
 
+use crate::input::{self, NEVER_WAIT, is_descriptor, not_a_file};
 use crate::report::{ExportError, Exporter, find, markdown};
 use crate::results::RunResults;
 
@@ -67,7 +69,8 @@ impl FromStr for ReportRequest {
             return Err(malformed());
         }
         let format = Format(find(format.trim())?);
-        let destination = if path == "-" { Destination::Stdout } else { Destination::File(path.into()) };
+        let destination =
+            if is_stdout(Path::new(path)) { Destination::Stdout } else { Destination::File(path.into()) };
         Ok(Self { format, destination })
     }
 }
@@ -80,6 +83,8 @@ enum Way {
     Replace(PathBuf),
     /// What cannot be replaced (a device, a mount point, a file in a directory that is read-only) is written over.
     Overwrite(PathBuf),
+    /// What the shell opened for us (`/dev/stderr`, `>(…)`) is written on, and not from its beginning.
+    Descriptor(PathBuf),
 }
 
 /// A destination that was found writable.
@@ -94,7 +99,7 @@ impl ReportSink {
     /// An existing file keeps its content until [`ReportSink::write`].
     pub fn open(format: &str, path: &Path) -> Result<Self, ReportError> {
         let format = Format(find(format)?);
-        let way = if path == Path::new("-") { Way::Stdout } else { prepare(path)? };
+        let way = if is_stdout(path) { Way::Stdout } else { prepare(path)? };
         Ok(Self { format, way })
     }
 
@@ -131,7 +136,7 @@ impl ReportSink {
     pub fn path(&self) -> Option<&Path> {
         match &self.way {
             Way::Stdout => None,
-            Way::Replace(path) | Way::Overwrite(path) => Some(path),
+            Way::Replace(path) | Way::Overwrite(path) | Way::Descriptor(path) => Some(path),
         }
     }
 
@@ -158,9 +163,14 @@ impl ReportSink {
                     .write(true)
                     .create(true)
                     .truncate(true)
+                    .custom_flags(NEVER_WAIT)
                     .open(path)
                     .map_err(|source| failed(path, source))?;
                 export_to(exporter, results, &mut file, path)
+            }
+            Way::Descriptor(path) => {
+                let opened = OpenOptions::new().append(true).open(path);
+                export_to(exporter, results, &mut opened.map_err(|source| failed(path, source))?, path)
             }
         }
     }
@@ -170,7 +180,9 @@ impl ReportSink {
 /// whole file allows.
 pub fn append_job_summary(path: &Path, results: &RunResults) -> Result<(), ReportError> {
     let failed = |source| ReportError::Write { format: "markdown", path: path.to_owned(), source };
-    let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
+    let waits = if is_descriptor(path) { 0 } else { NEVER_WAIT };
+    let mut file =
+        OpenOptions::new().append(true).create(true).custom_flags(waits).open(path).map_err(failed)?;
     let used = file.metadata().map_err(failed)?.len();
     let used = usize::try_from(used).unwrap_or(usize::MAX);
     let page = markdown::render(results, markdown::SUMMARY_LIMIT.saturating_sub(used.saturating_add(1)));
@@ -197,7 +209,7 @@ fn export_to(
 fn clash(sinks: &[ReportSink], way: &Way) -> Option<PathBuf> {
     match way {
         Way::Stdout => sinks.iter().any(ReportSink::uses_stdout).then(|| PathBuf::from("-")),
-        Way::Replace(path) | Way::Overwrite(path) => {
+        Way::Replace(path) | Way::Overwrite(path) | Way::Descriptor(path) => {
             // Devices such as /dev/null take any number of reports.
             let regular = !fs::metadata(path).is_ok_and(|meta| !meta.is_file());
             sinks
@@ -209,8 +221,23 @@ fn clash(sinks: &[ReportSink], way: &Way) -> Option<PathBuf> {
     }
 }
 
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-") || input::descriptor(path) == Some(1)
+}
+
 fn prepare(path: &Path) -> Result<Way, ReportError> {
     let failed = |source| ReportError::Unwritable { path: path.to_owned(), source };
+    if is_descriptor(path) {
+        // A socket cannot be opened by its name, and nobody could read what is written to an input.
+        return match fs::metadata(path).map_err(failed)?.file_type() {
+            kind if kind.is_socket() => Err(failed(not_a_file("a socket"))),
+            _ => OpenOptions::new()
+                .append(true)
+                .open(path)
+                .map_err(failed)
+                .map(|_| Way::Descriptor(path.into())),
+        };
+    }
     if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err(ReportError::IsDirectory { path: path.to_owned() });
     }
@@ -219,8 +246,11 @@ fn prepare(path: &Path) -> Result<Way, ReportError> {
     }
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => Err(ReportError::IsDirectory { path: path.to_owned() }),
-        // Opening a pipe would wait for its reader.
-        Ok(meta) if !meta.is_file() => Ok(Way::Overwrite(path.to_owned())),
+        Ok(meta) if meta.file_type().is_char_device() => Ok(Way::Overwrite(path.to_owned())),
+        // A pipe would be waited for until somebody reads it, and a disk written over.
+        Ok(meta) if !meta.is_file() => {
+            Err(failed(not_a_file(input::refused(&meta).unwrap_or("something else"))))
+        }
         Ok(_) => {
             OpenOptions::new().write(true).open(path).map_err(failed)?;
             let real = path.canonicalize().map_err(failed)?;

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use super::absolute;
 use super::error::{FlagError, Invalid, Problem};
 use crate::environment::Environment;
+use crate::input;
+
+/// A file of variables or labels that is larger cannot be meant: no kernel hands so many to a process.
+const LARGEST: u64 = 4 << 20;
 
 /// `NAME=value` or `NAME`, as given. Debug output shows the name alone.
 #[derive(Clone, PartialEq, Eq)]
@@ -128,7 +132,7 @@ struct Line {
 }
 
 fn read(flag: &str, path: &Path, environment: &Environment) -> Result<Vec<Line>, FlagError> {
-    let bytes = std::fs::read(absolute(environment, path))
+    let bytes = input::read(&absolute(environment, path), LARGEST)
         .map_err(|source| FlagError::new(flag, Problem::Read { path: path.to_owned(), source }))?;
     lines(&bytes).map_err(|(line, error)| {
         FlagError::new(flag, Problem::Line { path: path.to_owned(), line, problem: error.to_string() })

@@ -11,7 +11,11 @@ use super::absolute;
 use super::error::{FlagError, Invalid, Problem};
 use super::process::given;
 use crate::environment::Environment;
+use crate::input;
 use crate::plan::container::ContainerSpec;
+
+/// Docker's own profile has 14 KiB.
+const LARGEST_PROFILE: u64 = 1 << 20;
 
 /// Rights and namespaces of the test container.
 #[derive(Debug, Clone, Default, Args)]
@@ -149,7 +153,7 @@ fn security_option(text: &str, environment: &Environment) -> Result<String, Flag
         return Ok(text.to_owned());
     }
     let path = Path::new(value);
-    let profile = std::fs::read(absolute(environment, path))
+    let profile = input::read(&absolute(environment, path), LARGEST_PROFILE)
         .map_err(|source| FlagError::new(FLAG, Problem::Read { path: path.to_owned(), source }))?;
     let json: serde_json::Value = serde_json::from_slice(&profile)
         .map_err(|error| Invalid::new(format!("the seccomp profile is not JSON: {error}")).of(FLAG, text))?;

@@ -184,3 +184,40 @@ fn the_job_summary_is_appended_to_and_kept_under_its_limit() {
     append_job_summary(&path, &failing()).unwrap();
     assert!(fs::metadata(&path).unwrap().len() <= markdown::SUMMARY_LIMIT as u64);
 }
+
+#[test]
+fn a_pipe_with_a_name_is_refused_and_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipe");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let error = crate::error::Failure::from(ReportSink::open("json", &path).unwrap_err()).to_string();
+    assert!(error.ends_with("pipe: it is a named pipe, and no regular file"), "{error}");
+    // One that takes its place later is not waited for either.
+    let way = Way::Overwrite(path.clone());
+    let sink = ReportSink { format: Format(find("json").unwrap()), way };
+    assert!(sink.write(&passing(), &mut no_stdout()).is_err());
+    assert!(append_job_summary(&path, &passing()).is_err());
+}
+
+#[test]
+fn a_pipe_of_the_shell_gets_the_report() {
+    use std::io::Read as _;
+    use std::os::fd::AsRawFd as _;
+
+    let (mut reader, writer) = io::pipe().unwrap();
+    let path = PathBuf::from(format!("/dev/fd/{}", writer.as_raw_fd()));
+    ReportSink::open("json", &path).unwrap().write(&passing(), &mut no_stdout()).unwrap();
+    drop(writer);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert!(text.contains("\"run_id\": \"r-42\""), "{text}");
+}
+
+#[test]
+fn every_name_of_stdout_is_stdout() {
+    for path in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        let request: ReportRequest = format!("json={path}").parse().unwrap();
+        assert_eq!(*request.destination(), Destination::Stdout, "{path}");
+        assert!(ReportSink::open("json", Path::new(path)).unwrap().uses_stdout(), "{path}");
+    }
+}
