@@ -267,7 +267,11 @@ impl std::fmt::Display for Runs {
             .chain(self.command.iter().flatten())
             .map(String::as_str)
             .collect();
-        if words.is_empty() { f.write_str("the image's own command") } else { f.write_str(&words.join(" ")) }
+        match &self.entrypoint {
+            _ if !words.is_empty() => f.write_str(&words.join(" ")),
+            Some(_) => f.write_str("nothing: the ENTRYPOINT is reset, and there is no command"),
+            None => f.write_str("the image's own command"),
+        }
     }
 }
 

@@ -27,6 +27,15 @@ pub enum DurationError {
         /// The text.
         found: String,
     },
+    /// Nothing at all, where a limit was asked for.
+    #[error(
+        "{} leaves no time at all: leave it out for the default, or give a long one such as 24h",
+        excerpt(found)
+    )]
+    Zero {
+        /// The text.
+        found: String,
+    },
     /// Longer than [`LONGEST`].
     #[error("{} is too long: expected at most 100 years", excerpt(found))]
     TooLong {
@@ -41,7 +50,12 @@ impl Diagnose for DurationError {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("units are h, m, s and ms, the longer one first: 1h30m".to_owned())
+        Some(match self {
+            Self::Zero { .. } => "give a longer one, or none".to_owned(),
+            Self::Malformed { .. } | Self::TooLong { .. } => {
+                "units are h, m, s and ms, the longer one first: 1h30m".to_owned()
+            }
+        })
     }
 }
 
@@ -78,6 +92,15 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let seconds = u64::try_from(total / 1_000_000_000).map_err(|_| too_long())?;
     let nanoseconds = u32::try_from(total % 1_000_000_000).map_err(|_| too_long())?;
     Ok(Duration::new(seconds, nanoseconds))
+}
+
+/// Reads a duration after which something is ended: a zero, which means no limit elsewhere and would end it at once
+/// here, is refused.
+pub fn parse_limit(text: &str) -> Result<Duration, DurationError> {
+    match parse(text) {
+        Ok(Duration::ZERO) => Err(DurationError::Zero { found: text.to_owned() }),
+        parsed => parsed,
+    }
 }
 
 fn is_number(text: &str) -> bool {
@@ -155,6 +178,15 @@ mod tests {
         ] {
             assert!(matches!(parse(text), Err(DurationError::Malformed { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn a_limit_is_more_than_nothing() {
+        for text in ["0", "0s", "0h0m", "0.0000000001s"] {
+            assert!(matches!(parse_limit(text), Err(DurationError::Zero { .. })), "{text}");
+        }
+        assert_eq!(parse_limit("1ms"), Ok(Duration::from_millis(1)));
+        assert!(matches!(parse_limit("soon"), Err(DurationError::Malformed { .. })));
     }
 
     #[test]

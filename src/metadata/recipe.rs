@@ -41,6 +41,12 @@ pub enum TriggerError {
         /// The keyword in upper case.
         keyword: String,
     },
+    /// CMD and nothing else: builders take it, and the test is nothing that passes.
+    #[error("{keyword} has no arguments")]
+    NoArguments {
+        /// The keyword in upper case.
+        keyword: String,
+    },
     /// The builder's parser refuses it.
     #[error("line {line}: {problem}")]
     Malformed {
@@ -84,6 +90,9 @@ impl Diagnose for TriggerError {
             Self::ControlCharacter { .. } => "remove the character; lines end with a newline alone",
             Self::Forbidden { .. } => {
                 "a test image has one stage: use any instruction but FROM, MAINTAINER, ONBUILD and ONTEST"
+            }
+            Self::NoArguments { .. } => {
+                "write what runs, such as CMD [\"/test.sh\"]; ENTRYPOINT [] resets it"
             }
             Self::Malformed { problem, .. } => return ParseError::new(1, (**problem).clone()).hint(),
             Self::Open { .. } => "remove the backslash at its end",
@@ -132,6 +141,15 @@ pub fn validate_trigger(text: &str, allow_heredoc: bool) -> Result<Instruction, 
         }
     }
     Ok(instruction)
+}
+
+/// Refuses a bare `CMD` or `ENTRYPOINT`: builders take them, and what runs then is not what anybody wrote.
+pub fn refuse_empty(instruction: &Instruction) -> Result<(), TriggerError> {
+    let runs = matches!(instruction.keyword.as_str(), "CMD" | "ENTRYPOINT");
+    if runs && instruction.rest.trim().is_empty() {
+        return Err(TriggerError::NoArguments { keyword: instruction.keyword.clone() });
+    }
+    Ok(())
 }
 
 fn is_keyword(word: &str) -> bool {

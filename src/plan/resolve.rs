@@ -144,15 +144,11 @@ fn validate(found: &Found, facts: &Facts<'_>) -> Result<Vec<Instruction>, PlanEr
     let mut instructions = Vec::with_capacity(found.triggers.len());
     for (index, trigger) in found.triggers.iter().enumerate() {
         // A heredoc that the builder lacks is refused by the feature check, with the builder's name.
-        let mut instruction = recipe::validate_trigger(&trigger.text, true).map_err(|source| {
-            PlanError::Trigger { origin: found.origin.clone(), number: index + 1, source }
-        })?;
+        let fail = |source| PlanError::Trigger { origin: found.origin.clone(), number: index + 1, source };
+        let mut instruction = recipe::validate_trigger(&trigger.text, true).map_err(fail)?;
+        recipe::refuse_empty(&instruction).map_err(fail)?;
         if !heredocs && instruction.heredocs.is_empty() {
-            recipe::validate_trigger(&trigger.text, false).map_err(|source| PlanError::Trigger {
-                origin: found.origin.clone(),
-                number: index + 1,
-                source,
-            })?;
+            recipe::validate_trigger(&trigger.text, false).map_err(fail)?;
         }
         // Within the trigger so far: messages name the author's line where it is known, and no other.
         instruction.line = if found.lines { instruction.line + trigger.line.saturating_sub(1) } else { 0 };

@@ -42,6 +42,14 @@ pub(super) fn settle(
         container.entrypoint = Some(Vec::new());
     }
     let mut warnings = Vec::new();
+    // As with `docker run`: an ENTRYPOINT that is given takes the CMD of the image away.
+    let image_cmd = own_cmd.filter(|_| container.entrypoint.is_none());
+    if own_cmd.is_some() && image_cmd.is_none() && container.command.is_none() {
+        warnings.push(format!(
+            "--entrypoint takes the CMD of the recipe away: give its words after `--`, as in docker-test --entrypoint … {} -- ARG…",
+            request.reference
+        ));
+    }
     let runs_something = own_cmd.is_some()
         || own_entrypoint.is_some()
         || container.command.is_some()
@@ -59,7 +67,7 @@ pub(super) fn settle(
         None => reset_entrypoint.then(Vec::new),
     });
     Settled {
-        runs: Runs { entrypoint, command: container.command.clone().or_else(|| own_cmd.map(words)) },
+        runs: Runs { entrypoint, command: container.command.clone().or_else(|| image_cmd.map(words)) },
         reset_entrypoint,
         repeated_command: own_cmd.map(|instruction| instruction.raw.clone()),
         warnings,

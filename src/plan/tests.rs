@@ -174,6 +174,19 @@ fn a_command_after_the_dashes_is_never_handed_to_the_images_entrypoint() {
 }
 
 #[test]
+fn an_entrypoint_that_is_given_takes_the_recipes_cmd_away_as_docker_does() {
+    let case = || Case::new().ontest(&["CMD [\"/test.sh\", \"a\"]"]);
+    let plan = case().container(|spec| spec.entrypoint = words(&["/bin/echo"])).ok();
+    assert_eq!((&plan.runs.entrypoint, &plan.runs.command), (&words(&["/bin/echo"]), &None));
+    assert_eq!(plan.runs.to_string(), "/bin/echo");
+    assert!(plan.warnings.iter().any(|warning| warning.starts_with("--entrypoint")), "{:?}", plan.warnings);
+    let plan = case().command(&["b"]).container(|spec| spec.entrypoint = words(&["/bin/echo"])).ok();
+    assert_eq!((plan.runs.to_string().as_str(), plan.warnings.len()), ("/bin/echo b", 0));
+    let plan = case().container(|spec| spec.entrypoint = Some(Vec::new())).ok();
+    assert!(plan.runs.to_string().starts_with("nothing"), "{}", plan.runs);
+}
+
+#[test]
 fn a_shell_line_in_test_cmd_runs_in_a_shell() {
     let plan = Case::new().label("test.cmd", "run-tests --all").ok();
     assert_eq!(plan.container.command, words(&["/bin/sh", "-c", "run-tests --all"]));

@@ -92,6 +92,9 @@ pub fn judge(evidence: &Evidence, policy: VerdictPolicy) -> Verdict {
             // What is missing may have held a failed case.
             let message = message.clone();
             (outcome, cause) = (Outcome::Aborted, Some(Cause::ResultsIncomplete { message }));
+        } else if let Some(limit) = evidence.over_limit {
+            // A report that was cut cannot be read, and cases that were left out cannot be counted.
+            (outcome, cause) = (Outcome::Aborted, Some(Cause::ResultsLimit { limit }));
         } else if reports_count && evidence.unreadable_reports > 0 {
             // A truncated report is what a crashed test leaves: it must not count as a pass.
             (outcome, cause) =
@@ -111,11 +114,6 @@ pub fn judge(evidence: &Evidence, policy: VerdictPolicy) -> Verdict {
         && let Some(message) = &evidence.incomplete
     {
         warnings.push(format!("the results are incomplete: {message}"));
-    }
-    if outcome == Outcome::Passed
-        && let Some(limit) = evidence.over_limit
-    {
-        (outcome, cause) = (Outcome::Aborted, Some(Cause::ResultsLimit { limit }));
     }
     Verdict { outcome, cause, warnings }
 }
@@ -420,6 +418,19 @@ mod tests {
         let policy = VerdictPolicy::default();
         assert_eq!(code(&Evidence { over_limit: Some(1), ..exited(0) }, policy), 125);
         assert_eq!(code(&Evidence { over_limit: Some(1), ..exited(3) }, policy), 1);
+        let failed = CaseCounts { failed: 1, ..CaseCounts::default() };
+        assert_eq!(code(&Evidence { over_limit: Some(1), cases: failed, ..exited(0) }, policy), 1);
+    }
+
+    #[test]
+    fn a_report_that_the_limit_cut_says_nothing_about_the_test() {
+        let policy = VerdictPolicy { no_tests: NoTests::Fail, ..VerdictPolicy::default() };
+        let cut = Evidence { over_limit: Some(1), unreadable_reports: 1, ..exited(0) };
+        let left_out = Evidence { over_limit: Some(1), cases: CaseCounts::default(), ..exited(0) };
+        for evidence in [cut, left_out] {
+            assert_eq!(judge(&evidence, policy).cause, Some(Cause::ResultsLimit { limit: 1 }));
+            assert_eq!(code(&evidence, policy), 125);
+        }
     }
 
     #[test]

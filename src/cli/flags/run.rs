@@ -18,10 +18,10 @@ use crate::metadata::duration;
 #[command(next_help_heading = "Run")]
 pub struct RunFlags {
     /// How long the test may run (default: the image's label test.timeout, else 1h)
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit)]
     pub timeout: Option<Duration>,
     /// How long building the test image may take
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit)]
     pub build_timeout: Option<Duration>,
     /// How long a test that is told to stop may take, until it is killed
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "10s")]
@@ -80,7 +80,7 @@ pub struct PullFlags {
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub pull: Pull,
     /// How long a pull may take
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit)]
     pub pull_timeout: Option<Duration>,
 }
 

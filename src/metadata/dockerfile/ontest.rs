@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::escape::to_backslash;
 use super::stages::Variables;
 use super::{Dialect, Dockerfile, Instruction, ParseError, ParseProblem, read};
-use crate::metadata::recipe::{TriggerError, validate_trigger};
+use crate::metadata::recipe::{TriggerError, refuse_empty, validate_trigger};
 
 /// A Dockerfile parted into what the builder gets and what tests the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,8 +132,9 @@ fn trigger(ontest: &Instruction, escape: char) -> Result<Trigger, ParseProblem> 
     let inner = ontest.trigger.as_deref().ok_or(ParseProblem::OntestEmpty)?;
     let text = if escape == '\\' { as_written(inner) } else { to_backslash(inner)? };
     let text = unix_line_ends(&text);
-    let read_back =
-        validate_trigger(&text, true).map_err(|error| ParseProblem::Trigger(in_file(error, inner)))?;
+    let read_back = validate_trigger(&text, true)
+        .and_then(|instruction| refuse_empty(&instruction).map(|()| instruction))
+        .map_err(|error| ParseProblem::Trigger(in_file(error, inner)))?;
     if !means_the_same(&read_back, inner, escape) {
         return Err(ParseProblem::Inexpressible { keyword: inner.keyword.clone() });
     }

@@ -186,3 +186,13 @@ fn a_wrong_trigger_is_named_by_its_number() {
     let error = Recipe::from_triggers(&["RUN a", "FROM b"], true).expect_err("FROM");
     assert_eq!(error.to_string(), "instruction 2 of 2: FROM is not allowed here");
 }
+
+#[test]
+fn a_command_of_no_words_is_refused_and_a_reset_is_not() {
+    for text in ["CMD", "cmd ", "ENTRYPOINT"] {
+        assert!(matches!(refuse_empty(&valid(text)), Err(TriggerError::NoArguments { .. })), "{text}");
+    }
+    for text in ["CMD []", "ENTRYPOINT []", "CMD x", "FROBNICATE"] {
+        assert_eq!(refuse_empty(&valid(text)), Ok(()), "{text}");
+    }
+}
