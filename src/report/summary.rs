@@ -4,11 +4,12 @@
 //! begins with text that a CI log would obey.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use unicode_width::UnicodeWidthStr;
 
 use crate::report::style::{Paint, Style};
-use crate::report::text::{first_line, printable, truncate, wrap};
+use crate::report::text::{first_line, message, name, printable, truncate, wrap};
 use crate::report::wording::{
     advise, bytes, case_counts, count, describe_cause, duration, is_bad, outcome_word,
 };
@@ -16,6 +17,9 @@ use crate::results::{Attempt, Case, CaseStatus, Outcome, RunResults, TestResult}
 
 /// Failed cases that are named; the rest is counted.
 const MAX_FAILED_CASES: usize = 10;
+
+/// Failed cases that are looked at for some that look alike.
+const MAX_COMPARED_CASES: usize = 1000;
 
 /// Warnings that are printed; the rest is counted.
 const MAX_WARNINGS: usize = 10;
@@ -101,11 +105,11 @@ fn test_block(test: &TestResult, results: &RunResults, page: &mut Page) {
     let attempt = test.last_attempt();
     let tested: f64 = test.attempts.iter().map(|attempt| attempt.seconds).sum();
     let took = attempt.map(|_| format!(" in {}", duration(tested))).unwrap_or_default();
-    page.heading(test.outcome, &format!("{}{took}", printable(&test.name)));
+    page.heading(test.outcome, &format!("{}{took}", name(&test.name)));
     if test.image != test.name {
-        page.field("image", &printable(&test.image));
+        page.field("image", &name(&test.image));
     }
-    page.field("source", &printable(&test.source));
+    page.field("source", &name(&test.source));
     if let Some(attempt) = attempt {
         page.field("cases", &case_counts(attempt.cases));
     }
@@ -125,11 +129,12 @@ fn test_block(test: &TestResult, results: &RunResults, page: &mut Page) {
         page.copyable("results", &printable(directory));
         page.field("", &format!("{}, {}", count(files.len() as u64, "file"), bytes(size)));
     }
-    for warning in test.warnings.iter().take(MAX_WARNINGS) {
-        page.field("warning", &printable(warning));
+    let warnings = tallied(test.warnings.iter().map(|warning| message(warning)));
+    for (warning, times) in warnings.iter().take(MAX_WARNINGS) {
+        page.field("warning", &repeated(warning, *times));
     }
-    if test.warnings.len() > MAX_WARNINGS {
-        page.field("", &format!("+ {} more", test.warnings.len() - MAX_WARNINGS));
+    if warnings.len() > MAX_WARNINGS {
+        page.field("", &format!("+ {} more", warnings.len() - MAX_WARNINGS));
     }
     if alone {
         page.field("run", &format!("{}, {} in all", printable(&results.run_id), duration(results.seconds)));
@@ -139,29 +144,73 @@ fn test_block(test: &TestResult, results: &RunResults, page: &mut Page) {
     }
 }
 
+/// Each value once, in the order of its first appearance, with how often it is there.
+fn tallied<T: Ord + Clone>(values: impl Iterator<Item = T>) -> Vec<(T, u64)> {
+    let mut places: BTreeMap<T, usize> = BTreeMap::new();
+    let mut tally: Vec<(T, u64)> = Vec::new();
+    for value in values {
+        match places.get(&value).and_then(|place| tally.get_mut(*place)) {
+            Some((_, times)) => *times += 1,
+            None => {
+                places.insert(value.clone(), tally.len());
+                tally.push((value, 1));
+            }
+        }
+    }
+    tally
+}
+
+fn repeated(text: &str, times: u64) -> String {
+    if times == 1 { text.to_owned() } else { format!("{text} ({times} times)") }
+}
+
+/// What is shown of a failed case; two that look alike are one line.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct FailedCase {
+    name: String,
+    place: Option<String>,
+    said: Option<String>,
+}
+
+impl FailedCase {
+    fn of(case: &Case) -> Self {
+        let name = match case.class.as_deref() {
+            Some(class) => name(&format!("{class} {}", case.name)),
+            None => name(&case.name),
+        };
+        let place = case.file.as_deref().map(|file| {
+            let file = self::name(file);
+            case.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"))
+        });
+        let said = [case.message.as_deref(), case.detail.as_deref()];
+        Self { name, place, said: said.into_iter().flatten().find_map(first_line) }
+    }
+}
+
 fn failed_cases(attempt: &Attempt, page: &mut Page) {
     let cases = attempt.suites.iter().flat_map(|suite| &suite.cases);
-    let failed: Vec<&Case> =
-        cases.filter(|case| matches!(case.status, CaseStatus::Failed | CaseStatus::Errored)).collect();
-    for (number, case) in failed.iter().take(MAX_FAILED_CASES).enumerate() {
-        let name = case.class.as_deref().map_or_else(
-            || printable(&case.name).into_owned(),
-            |class| printable(&format!("{class} {}", case.name)).into_owned(),
-        );
+    let failed = tallied(
+        cases
+            .filter(|case| matches!(case.status, CaseStatus::Failed | CaseStatus::Errored))
+            .take(MAX_COMPARED_CASES)
+            .map(FailedCase::of),
+    );
+    let mut named = 0;
+    for (number, (case, times)) in failed.iter().take(MAX_FAILED_CASES).enumerate() {
+        named += times;
+        let name = repeated(&case.name, *times);
         page.field(if number == 0 { "failed" } else { "" }, &format!("✗ {name}"));
-        if let Some(file) = &case.file {
-            let place = case.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
-            page.copyable("", &format!("  at {}", printable(&place)));
+        if let Some(place) = &case.place {
+            page.copyable("", &format!("  at {place}"));
         }
-        let said = [case.message.as_deref(), case.detail.as_deref()];
-        if let Some(line) = said.into_iter().flatten().find_map(first_line) {
+        if let Some(line) = &case.said {
             let room = page.style.width.saturating_sub(VALUE_COLUMN + 4);
-            page.line("", &format!("  | {}", truncate(&line, room)));
+            page.line("", &format!("  | {}", truncate(line, room)));
         }
     }
     // More may have failed than the reader of a huge report kept.
-    let all = attempt.cases.bad().max(failed.len() as u64);
-    let more = all.saturating_sub(failed.len().min(MAX_FAILED_CASES) as u64);
+    let all = attempt.cases.bad().max(failed.iter().map(|(_, times)| times).sum());
+    let more = all.saturating_sub(named);
     if more > 0 {
         page.field(if failed.is_empty() { "failed" } else { "" }, &format!("+ {more} more"));
     }

@@ -151,6 +151,24 @@ pub fn truncate(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Columns of a name that a test, an image or a builder chose: more of it tells nobody more.
+pub const NAME_WIDTH: usize = 200;
+
+/// Columns of a message that is shown among others.
+pub const MESSAGE_WIDTH: usize = 1000;
+
+/// A foreign name, made [`printable`] and cut to [`NAME_WIDTH`].
+#[must_use]
+pub fn name(text: &str) -> String {
+    truncate(&printable(text), NAME_WIDTH).into_owned()
+}
+
+/// A foreign message, made [`printable`] and cut to [`MESSAGE_WIDTH`].
+#[must_use]
+pub fn message(text: &str) -> String {
+    truncate(&printable(text), MESSAGE_WIDTH).into_owned()
+}
+
 /// Breaks one line into lines of at most `width` columns, at spaces where there are some. Never returns no line.
 #[must_use]
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
@@ -226,6 +244,14 @@ mod tests {
         assert_eq!(head("aéb", 4), "aéb");
         assert_eq!(truncate("漢字漢字", 5), "漢字…");
         assert_eq!(truncate("abc", 3), "abc");
+    }
+
+    #[test]
+    fn foreign_names_and_messages_end_somewhere() {
+        let long = "x\u{7}".repeat(4000);
+        assert_eq!((name(&long).width(), message(&long).width()), (NAME_WIDTH, MESSAGE_WIDTH));
+        assert!(name(&long).starts_with("x\\u{7}x") && name(&long).ends_with('…'));
+        assert_eq!(name("shop:1.4"), "shop:1.4");
     }
 
     #[test]

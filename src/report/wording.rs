@@ -4,7 +4,7 @@
 
 use nix::sys::signal::Signal;
 
-use crate::report::text::printable;
+use crate::report::text;
 use crate::results::{CaseCounts, Cause, Outcome};
 
 /// The outcome in words, lower case.
@@ -195,7 +195,7 @@ fn signal_name(signal: u8) -> String {
 }
 
 fn with_message(sentence: &str, message: &str) -> String {
-    let message = printable(message.trim());
+    let message = text::message(message.trim());
     if message.is_empty() { sentence.to_owned() } else { format!("{sentence}: {message}") }
 }
 

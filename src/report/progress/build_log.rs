@@ -19,6 +19,10 @@ pub(super) struct BuildLog {
 }
 
 impl BuildLog {
+    pub(super) const fn new() -> Self {
+        Self { partial: String::new(), last: VecDeque::new() }
+    }
+
     /// Takes a chunk; returns the lines that are complete, printable.
     pub(super) fn push(&mut self, text: &str) -> Vec<String> {
         self.partial.push_str(text);

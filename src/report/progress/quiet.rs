@@ -1,27 +1,53 @@
 //! `--progress quiet`: the test's output and nothing of ours.
+//!
+//! A build that comes to no image is the exception: its last lines are shown, or nobody could tell why.
 
 use std::io;
 
+use super::build_log::BuildLog;
+use super::words::step_name;
 use super::{Display, Streams};
-use crate::runner::event::{OutputStream, RunEvent};
+use crate::runner::event::{OutputStream, RunEvent, StepStatus};
 
 /// Passes the test's output on.
 pub struct Quiet {
     streams: Streams,
+    /// What the builder has printed since the last image was made.
+    log: BuildLog,
+    failed_step: Option<String>,
 }
 
 impl Quiet {
     /// Takes over the streams.
     #[must_use]
     pub const fn new(streams: Streams) -> Self {
-        Self { streams }
+        Self { streams, log: BuildLog::new(), failed_step: None }
+    }
+
+    fn show_failed_build(&mut self) {
+        self.log.flush();
+        let step = self.failed_step.take().map(|name| format!("failed: {name}"));
+        let lines = self.log.last().map(|line| format!("  | {line}"));
+        for line in step.into_iter().chain(lines).collect::<Vec<_>>() {
+            self.streams.line(&line);
+        }
+        self.log.clear();
     }
 }
 
 impl Display for Quiet {
     fn event(&mut self, event: &RunEvent) {
-        if let RunEvent::Output { stream, text } = event {
-            self.output(*stream, text.as_bytes());
+        match event {
+            RunEvent::Output { stream, text } => self.output(*stream, text.as_bytes()),
+            RunEvent::BuildOutput { text } => drop(self.log.push(text)),
+            RunEvent::BuildStep { id, name, status: StepStatus::Failed } => {
+                self.failed_step = Some(step_name(id, name));
+            }
+            RunEvent::Built { .. } => {
+                self.log.clear();
+                self.failed_step = None;
+            }
+            _ => {}
         }
     }
 
@@ -30,6 +56,7 @@ impl Display for Quiet {
     }
 
     fn finish(&mut self) {
+        self.show_failed_build();
         self.streams.finish();
     }
 
@@ -59,5 +86,23 @@ mod tests {
         display.finish();
         assert_eq!(shared.stdout.text(), "out");
         assert_eq!(shared.stderr.text(), "err\n");
+    }
+
+    #[test]
+    fn a_build_that_fails_shows_its_last_lines() {
+        let (shared, streams) = streams(false);
+        let mut display = Quiet::new(streams);
+        let output = |text: &str| RunEvent::BuildOutput { text: text.to_owned() };
+        display.event(&output("an image that was made\n"));
+        let built = a_run().0.into_iter().find(|event| matches!(event, RunEvent::Built { .. }));
+        display.event(&built.unwrap());
+        display.event(&output("E: Unable to locate\nno such pack"));
+        display.event(&output("age\u{1b}[2J"));
+        let (id, name) = ("2/4".to_owned(), "RUN apt-get install".to_owned());
+        display.event(&RunEvent::BuildStep { id, name, status: StepStatus::Failed });
+        display.finish();
+        display.finish();
+        let expected = "failed: [2/4] RUN apt-get install\n  | E: Unable to locate\n  | no such package\n";
+        assert_eq!(shared.stderr.text(), expected);
     }
 }

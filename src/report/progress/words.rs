@@ -3,7 +3,7 @@
 //! Owns the wording of events; everything foreign in it is made printable. Numbers of steps and layers are the
 //! displays' own.
 
-use crate::report::text::printable;
+use crate::report::text::{message as shown_message, name, printable};
 use crate::report::wording::{bytes, case_counts, count, duration, outcome_word, reason};
 use crate::runner::event::RunEvent;
 
@@ -14,40 +14,40 @@ const SHORT_ID: usize = 12;
 pub(super) fn sentence(event: &RunEvent) -> Option<String> {
     Some(match event {
         RunEvent::RunStarted { run_id, image, engine, .. } => {
-            format!("testing {} on {} (run {})", printable(image), printable(engine), printable(run_id))
+            format!("testing {} on {} (run {})", name(image), printable(engine), printable(run_id))
         }
         RunEvent::Planned { source, reason, triggers, files } => {
             let files = files.map(|files| format!(", {}", count(files as u64, "file")));
             format!(
                 "recipe from {}: {}; {}{}",
-                printable(source),
-                printable(reason),
+                name(source),
+                shown_message(reason),
                 count(*triggers as u64, "instruction"),
                 files.unwrap_or_default()
             )
         }
-        RunEvent::Built { image, reused: true, .. } => format!("reusing {}, unchanged", printable(image)),
+        RunEvent::Built { image, reused: true, .. } => format!("reusing {}, unchanged", name(image)),
         RunEvent::Built { image, seconds, .. } => {
-            format!("built {} in {}", printable(image), duration(*seconds))
+            format!("built {} in {}", name(image), duration(*seconds))
         }
         RunEvent::TestStarted { test, attempt, container } => {
             let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
             let id: String = container.chars().take(SHORT_ID).collect();
-            format!("running {} in container {}{again}", printable(test), printable(&id))
+            format!("running {} in container {}{again}", name(test), printable(&id))
         }
         RunEvent::Stopping { reason, signal, .. } if signal == "SIGKILL" => {
-            format!("killing the test ({})", printable(reason))
+            format!("killing the test ({})", shown_message(reason))
         }
         RunEvent::Stopping { reason, signal, grace_seconds } => format!(
             "stopping the test with {} ({}); SIGKILL follows after {}",
             printable(signal),
-            printable(reason),
+            shown_message(reason),
             duration(*grace_seconds)
         ),
         RunEvent::Collected { directory, files, bytes: size } => {
             format!("results in {}: {}, {}", printable(directory), count(*files, "file"), bytes(*size))
         }
-        RunEvent::Warning { message } => format!("warning: {}", printable(message)),
+        RunEvent::Warning { message } => format!("warning: {}", shown_message(message)),
         RunEvent::TestFinished { test, attempt, outcome, cause, seconds, cases, .. } => {
             let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
             let reason = cause.as_ref().map(|cause| format!(": {}", reason(*outcome, cause)));
@@ -57,7 +57,7 @@ pub(super) fn sentence(event: &RunEvent) -> Option<String> {
             };
             format!(
                 "{} {} after {}{again}{}{cases}",
-                printable(test),
+                name(test),
                 outcome_word(*outcome),
                 duration(*seconds),
                 reason.unwrap_or_default()
@@ -68,14 +68,14 @@ pub(super) fn sentence(event: &RunEvent) -> Option<String> {
 }
 
 /// The name of a build step, with its place in the build where the builder gives it in the id alone.
-pub(super) fn step_name(id: &str, name: &str) -> String {
+pub(super) fn step_name(id: &str, step: &str) -> String {
     let is_place = id.split_once('/').is_some_and(|(number, all)| {
         [number, all].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
     });
-    let place = if is_place && !name.starts_with('[') { format!("[{id}] ") } else { String::new() };
+    let place = if is_place && !step.starts_with('[') { format!("[{id}] ") } else { String::new() };
     // A heredoc makes a name of many lines; the first one tells the step.
-    let first = name.lines().next().unwrap_or_default();
-    format!("{place}{}", printable(first))
+    let first = step.lines().next().unwrap_or_default();
+    format!("{place}{}", name(first))
 }
 
 /// True for pull states that say nothing to people.

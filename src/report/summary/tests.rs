@@ -161,3 +161,31 @@ fn colour_marks_the_outcome_and_nothing_of_the_text() {
     let without: String = crate::report::text::strip_ansi(&text).into_owned();
     assert_eq!(without, plain(&failing(), 60));
 }
+
+#[test]
+fn what_a_test_calls_itself_cannot_flood_the_summary() {
+    let mut results = failing();
+    let test = &mut results.tests[0];
+    let long = "n".repeat(100_000);
+    test.warnings = vec![long.clone(), "small".to_owned()];
+    for case in &mut test.attempts[0].suites[0].cases {
+        (case.name, case.class, case.file) = (long.clone(), Some(long.clone()), Some(long.clone()));
+    }
+    test.name = long;
+    let text = plain(&results, 80);
+    assert!(text.len() < 4000, "{}", text.len());
+    assert!(text.contains("nnn…") && text.contains("small"), "{text}");
+}
+
+#[test]
+fn what_looks_alike_is_one_line() {
+    let mut results = failing();
+    let test = &mut results.tests[0];
+    test.warnings = ["twice", "once", "twice"].map(str::to_owned).to_vec();
+    test.attempts[0].suites[0].cases.push(failed_case("test_total", "assert 3 == 4"));
+    test.attempts[0].cases.failed = 2;
+    let text = plain(&results, 80);
+    assert_eq!(text.matches("test_total").count(), 1, "{text}");
+    assert!(text.contains("✗ shop.CartTest test_total (2 times)\n"), "{text}");
+    assert!(text.contains("warning  twice (2 times)\n") && !text.contains("more"), "{text}");
+}
