@@ -21,8 +21,9 @@ mod state;
 mod terminal;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::environment::Environment;
@@ -82,31 +83,36 @@ fn command() -> clap::Command {
 #[must_use]
 pub fn main(argv: Vec<OsString>) -> ExitCode {
     if arguments::asks_for_metadata(&argv) {
-        return quietly(plugin::print_metadata(&mut io::stdout().lock()));
+        return quietly(|out| plugin::print_metadata(out));
     }
     if argv.get(1).is_some_and(|word| word == "__complete") {
         let command = Cli::command();
         let words = arguments::to_complete(&argv, &subcommands(&command));
-        return quietly(plugin::complete(command, words, &mut io::stdout().lock()));
+        return quietly(|out| plugin::complete(command, words, out));
     }
     let environment = Environment::capture();
-    match parse(&environment, argv) {
-        Ok(Parsed { cli, application, meant }) => {
-            let code = dispatch(cli, application).unwrap_or_else(|failure| {
-                terminal::report_failure(&failure, &Redactor::default());
-                ExitCode::Error
-            });
-            if let Some(name) = meant.filter(|_| code == ExitCode::Error) {
-                terminal::note(&format!("  hint: did you mean `docker-test {name}`?\n"));
-            }
-            code
-        }
-        Err(Stop::Said(code)) => code,
-        Err(Stop::Failed(failure)) => {
-            terminal::report_failure(&failure, &Redactor::default());
-            ExitCode::Error
-        }
+    let plugin = plugin::is_plugin(&environment);
+    let command = if plugin { command().bin_name(plugin::NAME) } else { command() };
+    let names = subcommands(&command);
+    // The subcommand that was meant, where the image has almost its name.
+    let meant = arguments::mistyped(&argv, &names);
+    let failed = |failure: Failure| {
+        terminal::report_failure(&failure, &Redactor::default());
+        ExitCode::Error
+    };
+    if let Some(topic) = arguments::unknown_topic(&argv, &names, plugin) {
+        return failed(completions::UnknownSubcommand::new(&topic, names).into());
     }
+    let argv = arguments::normalise(&argv, &names, plugin);
+    let code = match parse(&environment, command, &argv) {
+        Ok(Parsed { cli, application }) => dispatch(cli, application).unwrap_or_else(failed),
+        Err(Stop::Said(code)) => code,
+        Err(Stop::Failed(failure)) => failed(failure),
+    };
+    if let Some(name) = meant.filter(|_| code == ExitCode::Error) {
+        terminal::note(&format!("  hint: did you mean `docker-test {name}`?\n"));
+    }
+    code
 }
 
 /// Why there is nothing to dispatch.
@@ -120,32 +126,25 @@ enum Stop {
 struct Parsed {
     cli: Cli,
     application: Application,
-    /// The subcommand that was meant, where the image has almost its name.
-    meant: Option<String>,
 }
 
-fn parse(environment: &Environment, argv: Vec<OsString>) -> Result<Parsed, Stop> {
-    let plugin = plugin::is_plugin(environment);
-    let command = if plugin { command().bin_name(plugin::NAME) } else { command() };
-    let names = subcommands(&command);
-    let meant = arguments::mistyped(&argv, &names).map(str::to_owned);
-    let argv = arguments::normalise(argv, &names, plugin);
+fn parse(environment: &Environment, command: clap::Command, argv: &[OsString]) -> Result<Parsed, Stop> {
     let file = environment.current_dir().join("docker-test.yaml");
     let settings = Settings::load(&file, &flags::setting_keys(&command)).map_err(|error| {
         // Help and versions are there for those whose settings are broken, too.
-        match command.clone().try_get_matches_from(&argv) {
-            Err(usage) => Stop::Said(said(&usage)),
+        match command.clone().try_get_matches_from(argv) {
+            Err(usage) => Stop::Said(said(usage)),
             Ok(_) => Stop::Failed(Failure::from(error)),
         }
     })?;
     let layers = Layers { environment, settings: settings.as_ref() };
-    let parsed = layers::parse(command, &argv, &layers).map_err(|error| match error {
-        ParseError::Usage(error) => Stop::Said(said(&error)),
+    let parsed = layers::parse(command, argv, &layers).map_err(|error| match error {
+        ParseError::Usage(error) => Stop::Said(said(*error)),
         error @ ParseError::Layer { .. } => Stop::Failed(Failure::from(error)),
     })?;
-    let cli = Cli::from_arg_matches(&parsed.matches).map_err(|error| Stop::Said(said(&error)))?;
+    let cli = Cli::from_arg_matches(&parsed.matches).map_err(|error| Stop::Said(said(error)))?;
     let application = Application { environment: environment.clone(), origins: parsed.origins };
-    Ok(Parsed { cli, application, meant })
+    Ok(Parsed { cli, application })
 }
 
 fn subcommands(command: &clap::Command) -> Vec<String> {
@@ -153,15 +152,44 @@ fn subcommands(command: &clap::Command) -> Vec<String> {
 }
 
 /// Prints help, a version or a usage error where each belongs.
-fn said(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::Error } else { ExitCode::Success }
+fn said(mut error: clap::Error) -> ExitCode {
+    if let Some(tip) = tip(&error) {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    let printed = error.print();
+    if error.use_stderr() {
+        return ExitCode::Error;
+    }
+    quietly(|out| printed.and_then(|()| out.flush()))
+}
+
+/// What clap cannot know: which words belong where.
+fn tip(error: &clap::Error) -> Option<&'static str> {
+    let named = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
+        _ => None,
+    };
+    let argument = named(ContextKind::InvalidArg)?;
+    let takes_command = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string().contains("[-- <COMMAND>...]"),
+        _ => false,
+    };
+    match error.kind() {
+        ErrorKind::UnknownArgument if takes_command && !argument.starts_with('-') => {
+            Some("the command of the test stands after `--`: docker-test IMAGE -- COMMAND ARG…")
+        }
+        ErrorKind::MissingRequiredArgument if argument.starts_with("<IMAGE") => {
+            Some("name the image under test, such as: docker-test run shop:1.4")
+        }
+        _ => None,
+    }
 }
 
 fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
     match cli.command {
-        Command::Completions(args) => Ok(completions::completions(&args)),
-        Command::Man(args) => Ok(completions::man(&args)),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
         Command::Run(args) => {
             application.block_on(OnSignal::WindUp, async |app| Box::pin(run::execute(*args, app)).await)
         }
@@ -187,11 +215,15 @@ fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
 }
 
 /// A reader that went away is no error of a command that only prints.
-fn quietly(result: io::Result<()>) -> ExitCode {
-    match result {
+fn quietly(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    let printed = print(&mut stdout).and_then(|()| stdout.flush());
+    match terminal::written(printed) {
         Ok(()) => ExitCode::Success,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
-        Err(_) => ExitCode::Error,
+        Err(error) => {
+            terminal::report_failure(&error.into(), &Redactor::default());
+            ExitCode::Error
+        }
     }
 }
 

@@ -42,10 +42,17 @@ pub trait Diagnose {
 pub struct Failure {
     category: Category,
     hint: Option<String>,
+    place: Option<String>,
     source: Box<dyn StdError + Send + Sync + 'static>,
 }
 
 impl Failure {
+    /// Says where the value stands that caused it: a variable, a line of a file.
+    #[must_use]
+    pub fn at(self, place: Option<String>) -> Self {
+        Self { place: place.or(self.place), ..self }
+    }
+
     /// Whose move it is.
     #[must_use]
     pub const fn category(&self) -> Category {
@@ -70,6 +77,9 @@ impl Failure {
             }
             cause = error.source();
         }
+        if let (Some(place), Some(first)) = (&self.place, messages.first_mut()) {
+            *first = format!("{place}: {first}");
+        }
         messages
     }
 }
@@ -79,7 +89,7 @@ where
     E: Diagnose + StdError + Send + Sync + 'static,
 {
     fn from(error: E) -> Self {
-        Self { category: error.category(), hint: error.hint(), source: Box::new(error) }
+        Self { category: error.category(), hint: error.hint(), place: None, source: Box::new(error) }
     }
 }
 
@@ -117,6 +127,13 @@ mod tests {
         fn hint(&self) -> Option<String> {
             Some("check the path".into())
         }
+    }
+
+    #[test]
+    fn a_failure_says_where_the_wrong_value_stands() {
+        let failure = Failure::from(Unreadable { path: "a", source: std::io::Error::other("gone") });
+        let failure = failure.at(Some("docker-test.yaml:3:5: path".to_owned())).at(None);
+        assert_eq!(failure.to_string(), "docker-test.yaml:3:5: path: cannot read a: gone");
     }
 
     #[test]

@@ -476,3 +476,276 @@ fn the_word_of_the_completion_protocol_is_an_argument_like_any_other_elsewhere()
         .unwrap();
     assert_eq!(output.status.code(), Some(125));
 }
+
+/// The program at home, to be run without snapbox: with files as its streams.
+fn plain_command(world: &World, arguments: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_docker-test"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("HOME", world.home.path())
+        .env("DOCKER_HOST", NO_ENGINE)
+        .current_dir(&world.directory)
+        .stdin(std::process::Stdio::null());
+    command
+}
+
+/// Ends what waits where nothing may be waited for.
+fn at_once(mut command: std::process::Command) -> (Option<i32>, String) {
+    let mut child =
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while child.try_wait().unwrap().is_none() {
+        if std::time::Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("it waits");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn what_stdout_does_not_take_is_an_error() {
+    let world = World::new();
+    for arguments in [
+        &["--version"][..],
+        &["--help"],
+        &["help", "run"],
+        &["completions", "bash"],
+        &["man"],
+        &["inspect", "-f", "Dockerfile"],
+        &["inspect", "-f", "Dockerfile", "--format", "json"],
+        &["generate", "-f", "Dockerfile"],
+        &["doctor"],
+        &["docker-cli-plugin-metadata"],
+        &["__complete", "test", "pr"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = plain_command(&world, arguments).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(125), "{arguments:?}");
+        let reason = "docker-test: cannot write to standard output\n  because: No space left on device";
+        assert!(said.contains(reason), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_reader_that_left_is_no_error_of_what_only_prints() {
+    let world = World::new();
+    for arguments in [&["--help"][..], &["completions", "bash"], &["man"], &["inspect", "-f", "Dockerfile"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = plain_command(&world, arguments).stdout(writer).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_refused_and_neither_waited_for_nor_read_for_ever() {
+    let world = World::at_home();
+    let pipe = |name: &str| nix::unistd::mkfifo(&world.home.path().join(name), nix::sys::stat::Mode::S_IRWXU);
+    pipe("pipe").unwrap();
+    for (arguments, kind) in [
+        (&["--env-file", "pipe", "shop:1.4"][..], "a named pipe"),
+        (&["--env-file", "/dev/full", "shop:1.4"], "a device"),
+        (&["--label-file", "/dev/zero", "shop:1.4"], "a device"),
+        (&["--security-opt", "seccomp=/dev/zero", "shop:1.4"], "a device"),
+        (&["--report", "junit=pipe", "shop:1.4"], "a named pipe"),
+        (&["inspect", "-f", "pipe"], "a named pipe"),
+        (&["inspect", "-f", "/dev/zero"], "a device"),
+        (&["build", "-f", "pipe", "."], "a named pipe"),
+        (&["build", "-f", "/dev/zero", "."], "a device"),
+    ] {
+        let (code, said) = at_once(plain_command(&world, arguments));
+        assert_eq!(code, Some(125), "{arguments:?}: {said}");
+        assert!(said.contains(&format!("it is {kind}, and no regular file")), "{arguments:?}: {said}");
+    }
+    pipe("docker-test.yaml").unwrap();
+    let (code, said) = at_once(plain_command(&world, &["shop:1.4"]));
+    assert!(code == Some(125) && said.contains("docker-test.yaml: it is a named pipe"), "{said}");
+}
+
+#[test]
+fn what_the_shell_hands_over_is_read_up_to_a_limit() {
+    let world = World::at_home();
+    let from = |text: &[u8]| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let text = text.to_vec();
+        // Its reader may have had enough before the end.
+        std::thread::spawn(move || std::io::Write::write_all(&mut writer, &text));
+        reader
+    };
+    let arguments = ["generate", "-f", "/dev/stdin", "--env-file", "/dev/null"];
+    let dockerfile = from(b"FROM scratch\nONTEST CMD [\"/t\"]\n");
+    let output = plain_command(&world, &arguments).stdin(dockerfile).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8(output.stdout).unwrap().ends_with("CMD [\"/t\"]\n"));
+    let endless = vec![b'#'; 9 << 20];
+    for arguments in [
+        &["generate", "-f", "/dev/stdin"][..],
+        &["build", "-f", "-", "."],
+        &["--env-file", "/dev/stdin", "shop:1.4"],
+    ] {
+        let mut command = plain_command(&world, arguments);
+        command.stdin(from(&endless));
+        let (code, said) = at_once(command);
+        assert!(code == Some(125) && said.contains("is larger than"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_named() {
+    let world = World::at_home();
+    std::os::unix::fs::symlink("gone", world.home.path().join("Dockerfile.test")).unwrap();
+    world.run(&["inspect", "-f", "Dockerfile.test"]).code(125).stderr_eq(str![[r#"
+docker-test: [HOME]/Dockerfile.test is a symbolic link to gone, which is not there
+  hint: put the file there, or remove the link
+
+"#]]);
+}
+
+#[test]
+fn a_terminal_that_is_not_there_cannot_be_handed_to_a_test() {
+    let world = World::new();
+    for arguments in [&["-it", "shop:1.4"][..], &["run", "-i", "-t", "shop:1.4"]] {
+        world.run(arguments).code(125).stderr_eq(str![[r#"
+docker-test: the input device is not a TTY: -i and -t together hand the terminal to the test, and there is none
+  hint: leave -t out where the test reads a pipe or a file, and both where it reads nothing
+
+"#]]);
+    }
+    let (code, said) = at_once(plain_command(&world, &["--shell", "shop:1.4"]));
+    assert!(code == Some(125) && said.contains("nothing to type into the shell"), "{said}");
+}
+
+#[test]
+fn a_shell_has_neither_reports_nor_a_command() {
+    let world = World::new().with("DOCKER_TEST_REPORT", "junit=lower-layers-are-silent.xml");
+    world.run(&["--shell", "shop:1.4"]).code(125).stderr_eq("...\n[..]cannot reach an engine[..]\n...\n");
+    let world = World::new();
+    world.run(&["--shell", "--report", "json=-", "shop:1.4"]).code(125).stderr_eq(str![[r#"
+docker-test: --shell runs no test, so that --report has nothing to tell
+  hint: leave one of the two out
+
+"#]]);
+    world.run(&["--shell", "shop:1.4", "--", "ls"]).code(125).stderr_eq(str![[r#"
+error: the argument '--shell[=<true|false>]' cannot be used with '[COMMAND]...'
+...
+"#]]);
+}
+
+#[test]
+fn a_limit_of_nothing_is_refused_wherever_it_stands() {
+    let world = World::new();
+    for flag in ["--timeout", "--build-timeout", "--pull-timeout"] {
+        let said = format!(
+            "error: invalid value '0s' for '{flag} <DURATION>': `0s` leaves no time at all: [..]\n...\n"
+        );
+        world.run(&[flag, "0s", "shop:1.4"]).code(125).stderr_eq(said);
+    }
+    let world = World::new().with("DOCKER_TEST_TIMEOUT", "0");
+    world.run(&["shop:1.4"]).code(125).stderr_eq(str![[r#"
+docker-test: DOCKER_TEST_TIMEOUT: invalid value `0`: `0` leaves no time at all: leave it out for the default, or give a long one such as 24h
+  hint: the command line wins over variables, and they over the file
+
+"#]]);
+}
+
+#[test]
+fn whatever_is_wrong_in_the_settings_file_is_answered_with_its_place() {
+    let world = World::at_home();
+    world.write("Dockerfile", "FROM scratch\n");
+    for (key, value, problem) in [
+        ("report", "[junti=a.xml]", "unknown report format `junti`"),
+        ("report", "junit=/dev/null/x", "cannot write a report to /dev/null/x"),
+        ("host", "unix:///gone.sock", "cannot reach an engine at unix:///gone.sock"),
+        ("host", "gopher://x", "cannot use -H flag"),
+        ("context", "nosuch", "cannot find the engine of the chosen context"),
+        ("test-image", "NO:1", "\"NO:1\" is no image reference"),
+    ] {
+        world.write("docker-test.yaml", &format!("version: 1\ndefaults:\n  {key}: {value}\n"));
+        let said = format!("docker-test: [HOME]/docker-test.yaml:3:3: {key}: {problem}[..]\n...\n");
+        world.run(&["shop:1.4"]).code(125).stderr_eq(said);
+    }
+    for (key, value, problem) in
+        [("file", "gone", "cannot read [HOME]/gone"), ("path", "yaml", "[HOME]/yaml is not a directory")]
+    {
+        world.write("docker-test.yaml", &format!("version: 1\ndefaults:\n  {key}: {value}\n"));
+        let said = format!("docker-test: [HOME]/docker-test.yaml:3:3: {key}: {problem}[..]\n...\n");
+        let file: &[&str] = if key == "file" { &[] } else { &["-f", "Dockerfile"] };
+        // An engine is asked first for what it says of an image.
+        let arguments = [&["inspect"], file].concat();
+        world.run(&arguments).code(125).stderr_eq(said);
+    }
+    world.write("docker-test.yaml", "version: 1\ndefaults:\n  tag: [NO]\n");
+    world
+        .run(&["build", "."])
+        .code(125)
+        .stderr_eq("docker-test: [HOME]/docker-test.yaml:3:3: tag: \"NO\" is no image reference[..]\n...\n");
+}
+
+#[test]
+fn help_about_what_is_not_there_says_what_there_is() {
+    let world = World::new();
+    world.run(&["help", "help"]).success().stdout_eq(file!["snapshots/help.txt"]);
+    world.run(&["help", "biuld"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: there is no subcommand `biuld`
+  hint: did you mean `build`? There are run, build, inspect, generate, results, prune, doctor, completions, man
+
+"#]]);
+}
+
+#[test]
+fn words_that_are_missing_or_too_many_are_answered_with_where_they_belong() {
+    let world = World::new();
+    world.run(&["run"]).code(125).stderr_eq(str![[r#"
+error: the following required arguments were not provided:
+  <IMAGE[:TAG|@DIGEST]>
+
+  tip: name the image under test, such as: docker-test run shop:1.4
+
+Usage: docker-test run <IMAGE[:TAG|@DIGEST]> [-- <COMMAND>...]
+
+For more information, try '--help'.
+
+"#]]);
+    world.run(&["shop:1.4", "pytest"]).code(125).stderr_eq(str![[r#"
+error: unexpected argument 'pytest' found
+
+  tip: the command of the test stands after `--`: docker-test IMAGE -- COMMAND ARG…
+...
+"#]]);
+    world.run(&["biuld", "."]).code(125).stderr_eq(str![[r#"
+error: unexpected argument '.' found
+...
+  hint: did you mean `docker-test build`?
+
+"#]]);
+}
+
+#[test]
+fn a_test_command_without_words_is_refused_with_its_line() {
+    let world = World::at_home();
+    world.write("Dockerfile", "FROM scratch\nCMD\nONTEST CMD\n");
+    world.run(&["inspect", "-f", "Dockerfile"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: [HOME]/Dockerfile:3: ONTEST: CMD has no arguments
+  hint: write what runs, such as CMD ["/test.sh"]; ENTRYPOINT [] resets it
+
+"#]]);
+}
+
+#[test]
+fn an_entrypoint_is_shown_without_the_command_that_it_takes_away() {
+    let world = World::at_home();
+    world.write("Dockerfile", "FROM scratch\nONTEST CMD [\"/t\"]\n");
+    let shown =
+        "...\nruns        /bin/x\n...\nwarning     --entrypoint takes the CMD of the recipe away[..]\n...\n";
+    world.run(&["inspect", "-f", "Dockerfile", "--entrypoint", "/bin/x"]).success().stdout_eq(shown);
+    let shown = "...\nruns        /bin/x y\n...\n";
+    world
+        .run(&["inspect", "-f", "Dockerfile", "--entrypoint", "/bin/x", "--", "y"])
+        .success()
+        .stdout_eq(shown);
+}

@@ -33,24 +33,11 @@ const IGNORED: [&str; 4] = ["-D", "--debug", "-l", "--log-level"];
 /// The command line with its subcommand first and global flags behind it.
 ///
 /// `plugin` says that the Docker CLI started this process, so that the word `test` stands between the two.
-pub(super) fn normalise(argv: Vec<OsString>, subcommands: &[String], plugin: bool) -> Vec<OsString> {
-    let mut words = argv.into_iter();
-    let program = words.next().unwrap_or_else(|| OsString::from("docker-test"));
-    let words: Vec<OsString> = words.collect();
-    let mut end = global_end(&words);
-    let mut globals: Vec<OsString> = words[..end].to_vec();
-    if plugin && words.get(end).is_some_and(|word| word == "test") {
-        let more = global_end(&words[end + 1..]);
-        globals.extend_from_slice(&words[end + 1..end + 1 + more]);
-        end += 1 + more;
-    }
-    let mut rest = words[end..].to_vec();
-    if rest.first().is_some_and(|word| word == "help") {
-        rest.remove(0);
-        if plugin && rest.first().is_some_and(|word| word == "test") {
-            rest.remove(0);
-        }
-        rest.truncate(1);
+pub(super) fn normalise(argv: &[OsString], subcommands: &[String], plugin: bool) -> Vec<OsString> {
+    let program = argv.first().cloned().unwrap_or_else(|| OsString::from("docker-test"));
+    let (globals, mut rest) = parted(argv, plugin);
+    if let Some(topic) = topic(&rest, plugin) {
+        rest = topic.into_iter().filter(|word| *word != "help").cloned().collect();
         rest.push(OsString::from("--help"));
     }
     let named = rest.first().and_then(|word| word.to_str());
@@ -73,11 +60,43 @@ pub(super) fn normalise(argv: Vec<OsString>, subcommands: &[String], plugin: boo
     normal
 }
 
+/// The global flags with their values, and the words after them.
+fn parted(argv: &[OsString], plugin: bool) -> (Vec<OsString>, Vec<OsString>) {
+    let words = argv.get(1..).unwrap_or_default();
+    let mut end = global_end(words);
+    let mut globals: Vec<OsString> = words[..end].to_vec();
+    if plugin && words.get(end).is_some_and(|word| word == "test") {
+        let more = global_end(&words[end + 1..]);
+        globals.extend_from_slice(&words[end + 1..end + 1 + more]);
+        end += 1 + more;
+    }
+    (globals, words[end..].to_vec())
+}
+
+/// What `help` is asked about, where it is asked: a word at most.
+fn topic(rest: &[OsString], plugin: bool) -> Option<Option<&OsString>> {
+    let (first, mut topics) = rest.split_first()?;
+    if first != "help" {
+        return None;
+    }
+    if plugin && topics.first().is_some_and(|word| word == "test") {
+        topics = &topics[1..];
+    }
+    Some(topics.first().filter(|word| !word.as_encoded_bytes().starts_with(b"-")))
+}
+
+/// The word that `help` is asked about and that is no subcommand.
+pub(super) fn unknown_topic(argv: &[OsString], subcommands: &[String], plugin: bool) -> Option<String> {
+    let (_, rest) = parted(argv, plugin);
+    let topic = topic(&rest, plugin)??.to_string_lossy().into_owned();
+    (topic != "help" && !subcommands.contains(&topic)).then_some(topic)
+}
+
 /// The subcommand that was probably meant where the first word is none and so became the name of an image.
 pub(super) fn mistyped<'names>(argv: &[OsString], subcommands: &'names [String]) -> Option<&'names str> {
     let words = argv.get(1..)?;
     let first = words.get(global_end(words))?.to_str()?;
-    nearest(first, subcommands.iter().map(String::as_str)).filter(|near| *near != first)
+    nearest(first, subcommands.iter().map(String::as_str).chain(["help"])).filter(|near| *near != first)
 }
 
 /// How many of the first words are global flags and their values.
@@ -127,7 +146,7 @@ pub(super) fn to_complete(argv: &[OsString], subcommands: &[String]) -> Vec<OsSt
     }
     let begun = words.last().is_some_and(|word| word.to_string_lossy().starts_with('-'));
     // The first word may still become a subcommand; what follows another one belongs to `run`.
-    if words.len() > 2 || begun { normalise(words, subcommands, false) } else { words }
+    if words.len() > 2 || begun { normalise(&words, subcommands, false) } else { words }
 }
 
 /// True where the words ask for the plugin's metadata: answered before anything else is looked at.
@@ -145,7 +164,7 @@ mod tests {
 
     fn normal(line: &str, plugin: bool) -> String {
         let subcommands = ["run", "build", "inspect"].map(str::to_owned);
-        let normal = normalise(words(line), &subcommands, plugin);
+        let normal = normalise(&words(line), &subcommands, plugin);
         normal.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
     }
 
@@ -160,9 +179,28 @@ mod tests {
             ("docker-test help", "docker-test --help"),
             ("docker-test help inspect", "docker-test inspect --help"),
             ("docker-test run help", "docker-test run help"),
+            ("docker-test help help", "docker-test --help"),
+            ("docker-test help --format=json", "docker-test --help"),
         ];
         for (line, expected) in table {
             assert_eq!(normal(line, false), expected);
+        }
+    }
+
+    #[test]
+    fn help_knows_what_there_is_no_help_about() {
+        let subcommands = ["run", "build"].map(str::to_owned);
+        let table = [
+            ("docker-test help biuld", false, Some("biuld")),
+            ("docker-test -D help test nosuch", true, Some("nosuch")),
+            ("docker-test help build", false, None),
+            ("docker-test help test", true, None),
+            ("docker-test help", false, None),
+            ("docker-test help help", false, None),
+            ("docker-test run help nosuch", false, None),
+        ];
+        for (line, plugin, expected) in table {
+            assert_eq!(unknown_topic(&words(line), &subcommands, plugin).as_deref(), expected, "{line}");
         }
     }
 
@@ -173,6 +211,8 @@ mod tests {
             ("docker-test isnpect", Some("inspect")),
             ("docker-test -H tcp://a:1 biuld .", Some("build")),
             ("docker-test inspect", None),
+            ("docker-test hlep", Some("help")),
+            ("docker-test help", None),
             ("docker-test shop:1.4", None),
             ("docker-test", None),
         ];

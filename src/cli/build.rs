@@ -1,6 +1,5 @@
 //! `docker-test build`: an image from a Dockerfile that may contain ONTEST.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,7 +8,7 @@ use tokio::time::Instant;
 use super::application::Running;
 use super::connect::{self, Connection};
 use super::flags::{BuildCommandFlags, EngineFlags, OutputFlags};
-use super::run::display::Shown;
+use super::run::display::{Shown, Subject};
 use super::{secrets, terminal};
 use crate::engine::reference::Reference;
 use crate::error::{Category, Diagnose, Failure};
@@ -18,6 +17,7 @@ use crate::image::application::{self, Builder, Source};
 use crate::image::build::{self, Workshop};
 use crate::image::logins::Logins;
 use crate::image::sources;
+use crate::input;
 use crate::ledger::RunLedger;
 use crate::plan::{self, Facts, Limits, Request};
 use crate::runner::event::RunEvent;
@@ -81,11 +81,13 @@ pub(super) async fn execute(args: BuildArgs, app: Running) -> Result<ExitCode, F
         .tag
         .iter()
         .map(|tag| Ok(Reference::parse(tag)?.resolved()))
-        .collect::<Result<_, Failure>>()?;
+        .collect::<Result<_, Failure>>()
+        .map_err(|failure| failure.at(app.origins.place("--tag")))?;
     if args.with_tests && tags.is_empty() {
         return Err(UsageError::NoTag.into());
     }
-    let source = read_source(&args, app.environment.current_dir())?;
+    let source = read_source(&args, app.environment.current_dir())
+        .map_err(|error| Failure::from(error).at(app.origins.place("--file")))?;
     let connection = connect::connect(&args.engine, &app).await?;
     let name = tags.first().cloned().unwrap_or_else(|| source.name.clone());
     let test_image = match tags.first().filter(|_| args.with_tests) {
@@ -96,15 +98,18 @@ pub(super) async fn execute(args: BuildArgs, app: Running) -> Result<ExitCode, F
     let address = connection.engine.address();
     let ledger = RunLedger::begin(&state, address, &name, test_image.as_deref(), Limits::default().of_run())?;
     let (sink, messages) = Sink::channel();
-    let shown = Shown::start(&args.output, &app.environment, &[], false, &redactor, messages);
+    let shown = Shown::start(&args.output, &app.environment, &[], Subject::default(), &redactor, messages);
     let built = all(&args, &app, &connection, &ledger, &source, &tags, spec, &sink).await;
     drop(sink);
-    shown.finish(&app.interrupts).await;
+    let told = shown.finish(&app.interrupts).await;
     let _ = ledger.close(&connection.engine).await;
     housekeeping::sweep(&state, &connection.engine, ledger.run_id()).await;
     connection.close().await;
     match built {
-        Ok(built) => report(&args, &app, &built),
+        Ok(built) => {
+            told?;
+            report(&args, &app, &built)
+        }
         Err(failure) => {
             terminal::report_failure(&failure, &redactor);
             let state = *app.interrupts.borrow();
@@ -124,10 +129,12 @@ struct Built {
 fn report(args: &BuildArgs, app: &Running, built: &Built) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.build.iidfile {
         let path = app.environment.current_dir().join(path);
-        std::fs::write(&path, &built.id).map_err(|source| UsageError::Write { path, source })?;
+        std::fs::write(&path, &built.id)
+            .map_err(|source| UsageError::Write { path, source })
+            .map_err(|error| Failure::from(error).at(app.origins.place("--iidfile")))?;
     }
     if args.output.quiet {
-        terminal::out(&format!("{}\n", built.id));
+        terminal::out(&format!("{}\n", built.id))?;
         return Ok(ExitCode::Success);
     }
     if built.names.is_empty() {
@@ -221,15 +228,14 @@ fn read_source(args: &BuildArgs, cwd: &Path) -> Result<Source, UsageError> {
         directory.canonicalize().map_err(|source| UsageError::Read { path: directory, source })?;
     let path = match &args.build.file {
         Some(file) if file == Path::new("-") => {
-            let mut bytes = Vec::new();
-            let read = std::io::stdin().lock().read_to_end(&mut bytes);
-            read.map_err(|source| UsageError::Read { path: "-".into(), source })?;
+            let bytes = input::read_open(std::io::stdin().lock(), sources::LARGEST)
+                .map_err(|source| UsageError::Read { path: "-".into(), source })?;
             return Ok(Source { directory, name: "-".to_owned(), within: None, bytes });
         }
         Some(file) => cwd.join(file),
         None => directory.join("Dockerfile"),
     };
-    let bytes = std::fs::read(&path).map_err(|source| match source.kind() {
+    let bytes = input::read(&path, sources::LARGEST).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => UsageError::NoDockerfile(path.clone()),
         _ => UsageError::Read { path: path.clone(), source },
     })?;

@@ -1,12 +1,12 @@
 //! `docker-test completions SHELL` and `docker-test man`.
 
-use std::io::{self, Write};
-
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, terminal};
+use crate::error::{Category, Diagnose, Failure};
 use crate::exit_code::ExitCode;
+use crate::settings::nearest;
 
 /// Flags of `completions`.
 #[derive(Debug, Args)]
@@ -23,10 +23,38 @@ pub(super) struct ManArgs {
     subcommand: Option<String>,
 }
 
-pub(super) fn completions(args: &CompletionsArgs) -> ExitCode {
+/// There is no page for it.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no subcommand `{name}`")]
+pub(super) struct UnknownSubcommand {
+    name: String,
+    there_are: Vec<String>,
+}
+
+impl UnknownSubcommand {
+    pub(super) fn new(name: &str, there_are: Vec<String>) -> Self {
+        Self { name: name.to_owned(), there_are }
+    }
+}
+
+impl Diagnose for UnknownSubcommand {
+    fn category(&self) -> Category {
+        Category::User
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match nearest(&self.name, self.there_are.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`? There are {}", self.there_are.join(", ")),
+            None => format!("there are {}", self.there_are.join(", ")),
+        })
+    }
+}
+
+pub(super) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut without_hidden(&Cli::command()), "docker-test", &mut script);
-    print(&script)
+    terminal::out_bytes(&script)?;
+    Ok(ExitCode::Success)
 }
 
 /// What a person is offered: flags that exist only to be refused with a reason are not.
@@ -45,27 +73,18 @@ fn without_hidden(command: &clap::Command) -> clap::Command {
         .subcommands(command.get_subcommands().map(without_hidden))
 }
 
-pub(super) fn man(args: &ManArgs) -> ExitCode {
+pub(super) fn man(args: &ManArgs) -> Result<ExitCode, Failure> {
     let mut command = super::command();
     command.build();
     if let Some(name) = &args.subcommand {
         let Some(found) = command.find_subcommand(name).cloned() else {
-            let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
-            super::terminal::note(&format!(
-                "docker-test: there is no subcommand `{name}`\n  hint: there are {}\n",
-                names.join(", ")
-            ));
-            return ExitCode::Error;
+            return Err(UnknownSubcommand::new(name, super::subcommands(&command)).into());
         };
         command = found;
     }
     let mut page = Vec::new();
-    match clap_mangen::Man::new(command).render(&mut page) {
-        Ok(()) => print(&page),
-        Err(_) => ExitCode::Error,
-    }
-}
-
-fn print(bytes: &[u8]) -> ExitCode {
-    super::quietly(io::stdout().lock().write_all(bytes))
+    // Writing to memory cannot fail.
+    let _ = clap_mangen::Man::new(command).render(&mut page);
+    terminal::out_bytes(&page)?;
+    Ok(ExitCode::Success)
 }

@@ -1,5 +1,6 @@
 //! `docker-test doctor`: looks at everything a run depends on, and says what to do about each finding.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -102,9 +103,9 @@ pub(super) async fn execute(args: DoctorArgs, app: Running) -> Result<ExitCode, 
     match args.format {
         Format::Json => {
             let text = serde_json::to_string_pretty(&findings).unwrap_or_default();
-            terminal::out(&format!("{text}\n"));
+            terminal::out(&format!("{text}\n"))?;
         }
-        Format::Text => print(&findings, &app),
+        Format::Text => terminal::out(&describe(&findings, &app))?,
     }
     Ok(if worst { ExitCode::Error } else { ExitCode::Success })
 }
@@ -246,7 +247,8 @@ fn writable(check: &'static str, directory: &Path, hint: &str) -> Finding {
     }
 }
 
-fn print(findings: &[Finding], app: &Running) {
+fn describe(findings: &[Finding], app: &Running) -> String {
+    let mut text = String::new();
     let style = terminal::style(&app.environment);
     for finding in findings {
         let mark = match finding.level {
@@ -254,9 +256,11 @@ fn print(findings: &[Finding], app: &Running) {
             Level::Warning => style.paint(Paint::Careful, "warning"),
             Level::Problem => style.paint(Paint::Bad, "problem"),
         };
-        terminal::out(&format!("{mark} {:<12} {}\n", finding.check, finding.message));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{mark} {:<12} {}", finding.check, finding.message);
         if let Some(hint) = &finding.hint {
-            terminal::out(&format!("        {:<12} hint: {hint}\n", ""));
+            let _ = writeln!(text, "        {:<12} hint: {hint}", "");
         }
     }
+    text
 }

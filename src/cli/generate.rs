@@ -8,6 +8,6 @@ use crate::exit_code::ExitCode;
 
 pub(super) async fn execute(args: InspectArgs, app: Running) -> Result<ExitCode, Failure> {
     let (plan, redactor) = plan_of(args, &app).await?;
-    terminal::out(&redactor.redact(&plan.dockerfile));
+    terminal::out(&redactor.redact(&plan.dockerfile))?;
     Ok(ExitCode::Success)
 }

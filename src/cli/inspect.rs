@@ -110,10 +110,10 @@ pub(super) async fn execute(args: InspectArgs, app: Running) -> Result<ExitCode,
     match format {
         Format::Json => {
             let text = serde_json::to_string_pretty(&inspection).unwrap_or_default();
-            terminal::out(&redactor.redact(&format!("{text}\n")))
+            terminal::out(&redactor.redact(&format!("{text}\n")))?;
         }
-        Format::Text => terminal::out(&redactor.redact(&describe(&plan))),
-    };
+        Format::Text => terminal::out(&redactor.redact(&describe(&plan)))?,
+    }
     Ok(ExitCode::Success)
 }
 

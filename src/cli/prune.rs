@@ -57,18 +57,15 @@ pub(super) async fn execute(args: PruneArgs, app: Running) -> Result<ExitCode, F
                     })
                 })
                 .collect();
-            terminal::out(&format!("{}\n", serde_json::Value::from(entries)));
+            terminal::out(&format!("{}\n", serde_json::Value::from(entries)))?;
         }
         Format::Text => {
             let verb = if args.dry_run { "would remove" } else { "removed" };
             for entry in &pruned {
                 match &entry.error {
-                    None => terminal::out(&format!("{verb} {} {}\n", entry.kind, entry.name)),
-                    Some(error) => {
-                        terminal::note(&format!("docker-test: {error}\n"));
-                        true
-                    }
-                };
+                    None => terminal::out(&format!("{verb} {} {}\n", entry.kind, entry.name))?,
+                    Some(error) => terminal::note(&format!("docker-test: {error}\n")),
+                }
             }
             if pruned.is_empty() {
                 terminal::note("nothing to remove\n");

@@ -1,5 +1,6 @@
 //! `docker-test results RUN_ID`: fetches the files of a run whose engine went away, once it is back.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -74,7 +75,7 @@ impl Diagnose for ResultsError {
 pub(super) async fn execute(args: ResultsArgs, app: Running) -> Result<ExitCode, Failure> {
     let state = app.state_dir()?;
     let Some(run_id) = args.run_id else {
-        list(&state);
+        terminal::out(&list(&state))?;
         return Ok(ExitCode::Success);
     };
     let found = ledger::find_run(&state, &run_id).ok_or_else(|| ResultsError::Unknown(run_id.clone()))?;
@@ -119,13 +120,14 @@ pub(super) async fn execute(args: ResultsArgs, app: Running) -> Result<ExitCode,
         return Err(ResultsError::Incomplete { message: message.clone() }.into());
     }
     target.commit()?;
-    for file in &collected.files {
-        terminal::out(&format!("{}\n", directory.join(&file.path).display()));
-    }
+    let names = collected.files.iter().map(|file| format!("{}\n", directory.join(&file.path).display()));
+    // The files are there, whoever could be told.
+    let told = terminal::out(&names.collect::<String>());
     // Fetched: the container has served, and the run is over.
     let container = container.clone();
     found.end(engine, &container).await?;
     connection.close().await;
+    told?;
     Ok(ExitCode::Success)
 }
 
@@ -133,12 +135,15 @@ fn waiting() -> Vec<CompletionCandidate> {
     super::prune::journals(|run| matches!(run.state, RunState::Lost(_)))
 }
 
-fn list(state: &std::path::Path) {
+fn list(state: &std::path::Path) -> String {
+    let mut text = String::new();
     for run in ledger::list_runs(state) {
         if let RunState::Lost(lost) = &run.state {
             let record = &run.record;
             let directory = lost.directory.display();
-            terminal::out(&format!("{}  {}  {}  {directory}\n", record.run, record.image, record.engine));
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{}  {}  {}  {directory}", record.run, record.image, record.engine);
         }
     }
+    text
 }

@@ -1,15 +1,13 @@
 //! `docker-test run`: one image, built, run and judged.
 
+mod conclude;
 pub(super) mod display;
+mod input;
 mod request;
 
-use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use clap::Args;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-use tokio::time::Instant;
 
 use super::application::Running;
 use super::connect::{self, Connection};
@@ -24,17 +22,16 @@ use crate::image::context::at_hand;
 use crate::image::logins::Logins;
 use crate::ledger::RunLedger;
 use crate::plan::{self, Facts, TestPlan};
-use crate::report::redaction::redact_results;
+use crate::report::ReportSink;
 use crate::report::sink::ReportError;
-use crate::report::{ReportSink, sink, summary};
-use crate::results::RunResults;
 use crate::results::directory::ResultsDirectory;
 use crate::runner::Sink;
 use crate::runner::event::RunEvent;
 use crate::runner::housekeeping::Housekeeping;
 use crate::runner::single::{self, Finished, Job};
 use crate::signal;
-use display::Shown;
+use conclude::{Ended, Started, conclude};
+use display::{Shown, Subject};
 pub(super) use request::Prepared;
 
 /// Flags of `run`.
@@ -51,7 +48,7 @@ pub(super) struct RunArgs {
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
     /// Command of the test, in the place of the recipe's own.
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "shell")]
     pub(super) command: Vec<String>,
     /// Name of the test image, instead of IMAGE:TAG-test.
     #[arg(long, value_name = "NAME[:TAG]")]
@@ -95,24 +92,28 @@ async fn run(args: RunArgs, mut app: Running, prepared: Prepared) -> Result<Exit
         let (_, plan, _) = prepared.plan(&connection.engine, &app, &sink).await?;
         connection.close().await;
         let text = serde_json::to_string_pretty(&plan).unwrap_or_default();
-        terminal::out(&format!("{}\n", prepared.redactor.redact(&text)));
+        terminal::out(&format!("{}\n", prepared.redactor.redact(&text)))?;
         return Ok(ExitCode::Success);
     }
-    let reports = ReportSink::open_all(&prepared.reports)?;
+    let at = |flag: &str, failure: Failure| failure.at(app.origins.place(flag));
+    prepared.refuse_missing_input()?;
+    let reports =
+        ReportSink::open_all(prepared.reports(&app)?).map_err(|error| at("--report", error.into()))?;
     if args.output.format == Format::Json && reports.iter().any(ReportSink::uses_stdout) {
-        return Err(ReportError::StdoutTaken.into());
+        return Err(at("--report", ReportError::StdoutTaken.into()));
     }
     let connection = connect::connect(&args.engine, &app).await?;
     let state = app.state_dir()?;
     let (address, request) = (connection.engine.address(), &prepared.request);
     let (test_image, longest) = (Some(request.test_image.as_str()), request.limits.of_run());
     let ledger = RunLedger::begin(&state, address, &image, test_image, longest)?;
-    let directory = ResultsDirectory::prepare(&prepared.results_dir, ledger.run_id())?;
+    let directory = ResultsDirectory::prepare(&prepared.results_dir, ledger.run_id())
+        .map_err(|error| at("--results-dir", error.into()))?;
     let housekeeping = Housekeeping::begin(state, &connection.engine, ledger.run_id());
-    let started = Started { began: Instant::now(), at: OffsetDateTime::now_utc() };
+    let started = Started::now();
     let (sink, messages) = Sink::channel();
-    let (interactive, redactor) = (prepared.is_interactive(), &prepared.redactor);
-    let shown = Shown::start(&args.output, &app.environment, &reports, interactive, redactor, messages);
+    let subject = Subject { interactive: prepared.is_interactive(), shell: prepared.shell };
+    let shown = Shown::start(&args.output, &app.environment, &reports, subject, &prepared.redactor, messages);
     sink.event(RunEvent::RunStarted {
         run_id: ledger.run_id().to_owned(),
         image: image.clone(),
@@ -134,20 +135,14 @@ async fn run(args: RunArgs, mut app: Running, prepared: Prepared) -> Result<Exit
         run_id: ledger.run_id().to_owned(),
         outcome: finished.result.outcome,
         exit_code: finished.exit.code(),
-        seconds: started.began.elapsed().as_secs_f64(),
+        seconds: started.seconds(),
     });
     drop(sink);
-    shown.finish(&app.interrupts).await;
+    let told = shown.finish(&app.interrupts).await;
     let engine = connection.engine.describe();
     let run_id = ledger.run_id().to_owned();
     connection.close().await;
-    Ok(conclude(&app, &prepared, &reports, &started, engine, run_id, finished))
-}
-
-/// When the run began, on both clocks.
-struct Started {
-    began: Instant,
-    at: OffsetDateTime,
+    Ok(conclude(&app, &prepared, &reports, started, Ended { engine, run_id, told, finished }))
 }
 
 /// What a run holds until it is over.
@@ -181,7 +176,9 @@ async fn test(
     });
     if let Some(path) = &args.run.keep_dockerfile {
         let path = app.environment.current_dir().join(path);
-        keep_dockerfile(&path, &plan.dockerfile).map_err(|source| request::KeepError { path, source })?;
+        keep_dockerfile(&path, &plan.dockerfile)
+            .map_err(|source| request::KeepError { path, source })
+            .map_err(|error| Failure::from(error).at(app.origins.place("--keep-dockerfile")))?;
     }
     let logins = Logins::new(connect::environment(&args.engine, &app.environment));
     let job = Job {
@@ -201,85 +198,6 @@ async fn test(
     };
     let _raw = display::raw_terminal(plan.container.interactive && plan.container.tty);
     Ok(single::run(&job, held.directory, &mut app.interrupts).await)
-}
-
-/// Reports, summary, errors: in this order, so that the reason stands last.
-fn conclude(
-    app: &Running,
-    prepared: &Prepared,
-    reports: &[ReportSink],
-    started: &Started,
-    engine: String,
-    run_id: String,
-    finished: Finished,
-) -> ExitCode {
-    let Finished { result, mut exit, kept, failure } = finished;
-    let results = RunResults {
-        schema: 1,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        run_id,
-        engine,
-        started_at: started.at.format(&Rfc3339).unwrap_or_default(),
-        seconds: started.began.elapsed().as_secs_f64(),
-        outcome: result.outcome,
-        exit_code: exit.code(),
-        tests: vec![result],
-    };
-    let results = redact_results(results, &prepared.redactor);
-    if prepared.shell && failure.is_none() {
-        // A shell is no test: what it ended with is all there is to say.
-        let code = results.tests.first().and_then(|test| test.last_attempt()?.exit_code);
-        return code.and_then(|code| u8::try_from(code).ok()).map_or(exit, ExitCode::Container);
-    }
-    let quiet = prepared.quiet && exit == ExitCode::Success;
-    // An error of ours says it all where nothing ran, and says it last.
-    let ran = results.tests.iter().any(|test| !test.attempts.is_empty());
-    if !quiet && (failure.is_none() || ran) {
-        terminal::note(&summary::render(&results, terminal::style(&app.environment)));
-    }
-    for report in reports {
-        if let Err(error) = report.write(&results, &mut std::io::stdout().lock())
-            && !error.is_broken_pipe()
-        {
-            terminal::report_failure(&error.into(), &prepared.redactor);
-            exit = exit.worst(ExitCode::Error);
-        }
-    }
-    if let Some(targets) = &prepared.github {
-        exit = exit.worst(tell_github(targets, &results, prepared));
-    }
-    if let Some(failure) = &failure {
-        terminal::report_failure(failure, &prepared.redactor);
-    }
-    if let Some(name) = kept {
-        let image = results.tests.first().map(|test| test.image.as_str()).unwrap_or_default();
-        terminal::note(&format!(
-            "kept: {name}\n  run it again:      docker start -ai {name}\n  look at its files: docker cp {name}:/PATH .\n  enter its image:   docker-test --shell {image}\n  remove it:         docker-test prune\n"
-        ));
-    }
-    exit
-}
-
-fn tell_github(
-    targets: &crate::report::github::GithubTargets,
-    results: &RunResults,
-    prepared: &Prepared,
-) -> ExitCode {
-    let mut worst = ExitCode::Success;
-    // Workflow commands are read from both streams; stdout may belong to a program.
-    let mut annotations = Vec::new();
-    if let Ok(exporter) = crate::report::find("github")
-        && exporter.export(results, &mut annotations).is_ok()
-    {
-        let _ = std::io::stderr().lock().write_all(&annotations);
-    }
-    if let Some(path) = &targets.summary_path
-        && let Err(error) = sink::append_job_summary(path, results)
-    {
-        terminal::report_failure(&error.into(), &prepared.redactor);
-        worst = ExitCode::Error;
-    }
-    worst
 }
 
 impl Prepared {
@@ -326,9 +244,4 @@ impl Prepared {
         };
         Ok((target, plan, existing))
     }
-}
-
-/// True where a person types into this process.
-pub(super) fn stdin_is_terminal() -> bool {
-    std::io::stdin().is_terminal()
 }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::environment::Environment;
-use crate::error::Failure;
+use crate::error::{Category, Diagnose, Failure};
 use crate::redact::Redactor;
 use crate::report::Style;
 
@@ -52,8 +52,45 @@ pub(super) fn note(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes text to stdout. `false`: its reader went away.
-pub(super) fn out(text: &str) -> bool {
+/// What was asked for could not be written to stdout.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub(super) struct StdoutError {
+    source: io::Error,
+}
+
+impl StdoutError {
+    /// None for a reader that went away: it has what it wanted.
+    pub(super) fn unless_reader_left(source: io::Error) -> Option<Self> {
+        (source.kind() != io::ErrorKind::BrokenPipe).then_some(Self { source })
+    }
+}
+
+impl Diagnose for StdoutError {
+    fn category(&self) -> Category {
+        Category::Environment
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("what stands there is not whole: is the disk full that it is redirected to?".to_owned())
+    }
+}
+
+/// Writes text to stdout.
+pub(super) fn out(text: &str) -> Result<(), StdoutError> {
+    out_bytes(text.as_bytes())
+}
+
+/// Writes to stdout what need not be text.
+pub(super) fn out_bytes(bytes: &[u8]) -> Result<(), StdoutError> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
+    written(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// Sorts what became of a write to stdout.
+pub(super) fn written(result: io::Result<()>) -> Result<(), StdoutError> {
+    match result.map_err(StdoutError::unless_reader_left) {
+        Ok(()) | Err(None) => Ok(()),
+        Err(Some(error)) => Err(error),
+    }
 }

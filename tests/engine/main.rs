@@ -30,5 +30,6 @@ mod run_flags;
 mod signals;
 mod smoke;
 mod sources;
+mod streams;
 mod traps;
 mod verdict;

@@ -43,6 +43,12 @@ pub struct Parsed {
 pub struct Origins(BTreeMap<String, String>);
 
 impl Origins {
+    /// Where the value of `flag` (with its dashes) stands, where that was not the command line.
+    #[must_use]
+    pub fn place(&self, flag: &str) -> Option<String> {
+        self.0.get(flag).cloned()
+    }
+
     /// Adds to `error` where the value came from, where that was not the command line.
     #[must_use]
     pub fn explain(&self, error: FlagError) -> FlagError {

@@ -11,7 +11,7 @@ use nix::sys::termios::{self, SetArg, Termios};
 
 use super::super::flags::OutputFlags;
 use super::super::flags::output::{Format, Progress};
-use super::super::terminal;
+use super::super::terminal::{self, StdoutError};
 use crate::environment::Environment;
 use crate::redact::Redactor;
 use crate::report::ReportSink;
@@ -19,15 +19,31 @@ use crate::report::github::{StopCommands, github_actions};
 use crate::report::progress::streams::{Streams, same_destination};
 use crate::report::progress::{Display, MachineAndPeople, Mode, Ndjson, Surroundings, for_people};
 use crate::report::redaction::EventRedactor;
+use crate::runner::event::RunEvent;
 use crate::runner::{Message, Messages};
 use crate::signal;
 
 /// How long the reader of a run that was told to stop may take.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// What is shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::cli) struct Subject {
+    /// A person and the test share the terminal: nothing of ours may move the cursor.
+    pub(in crate::cli) interactive: bool,
+    /// A shell: it is no test, and has no verdict.
+    pub(in crate::cli) shell: bool,
+}
+
+impl Subject {
+    const fn shows(self, event: &RunEvent) -> bool {
+        !(self.shell && matches!(event, RunEvent::TestFinished { .. }))
+    }
+}
+
 /// A display at work.
 pub(in crate::cli) struct Shown {
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Option<io::Error>>,
 }
 
 impl Shown {
@@ -35,27 +51,35 @@ impl Shown {
         flags: &OutputFlags,
         environment: &Environment,
         reports: &[ReportSink],
-        interactive: bool,
+        subject: Subject,
         redactor: &Redactor,
         mut messages: Messages,
     ) -> Self {
-        let mut display = choose(flags, environment, reports, interactive);
+        let mut display = choose(flags, environment, reports, subject.interactive);
         let mut redactor = EventRedactor::new(redactor);
+        let is_json = flags.format == Format::Json;
+        // What stands on stderr in the place of stdout is for people: a stderr that fails is nobody's problem.
+        let stdout_is_asked_for = is_json || !reports.iter().any(ReportSink::uses_stdout);
         let thread = std::thread::spawn(move || {
+            let shown = |event: &RunEvent| is_json || subject.shows(event);
             while let Some(message) = messages.blocking_next() {
                 match message {
-                    Message::Event(event) => redactor.pass(event).for_each(|event| display.event(&event)),
+                    Message::Event(event) => {
+                        redactor.pass(event).filter(shown).for_each(|event| display.event(&event))
+                    }
                     Message::Output { stream, bytes } => display.output(stream, &bytes),
                 }
             }
             redactor.finish().into_iter().for_each(|event| display.event(&event));
             display.finish();
+            display.take_stdout_error().filter(|_| stdout_is_asked_for)
         });
         Self { thread }
     }
 
-    /// Waits until everything that was said is shown, or until one more signal says that nobody will read it.
-    pub(in crate::cli) async fn finish(self, interrupts: &signal::Receiver) {
+    /// Waits until everything that was said is shown, or until one more signal says that nobody will read it. Says what
+    /// kept stdout from taking it all; a reader that went away is no error.
+    pub(in crate::cli) async fn finish(self, interrupts: &signal::Receiver) -> Result<(), StdoutError> {
         let mut interrupts = interrupts.clone();
         let seen = interrupts.borrow().count;
         let nobody_reads = async {
@@ -67,11 +91,12 @@ impl Shown {
             }
         };
         // A display that panicked has said so itself.
-        let shown = tokio::task::spawn_blocking(move || drop(self.thread.join()));
-        tokio::select! {
-            _ = shown => {}
-            () = nobody_reads => {}
-        }
+        let shown = tokio::task::spawn_blocking(move || self.thread.join().ok().flatten());
+        let error = tokio::select! {
+            shown = shown => shown.ok().flatten(),
+            () = nobody_reads => None,
+        };
+        error.map_or(Ok(()), |error| terminal::written(Err(error)))
     }
 }
 

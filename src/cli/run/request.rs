@@ -8,6 +8,7 @@ use super::super::connect;
 use super::super::flags::run::{Inherit, Keep, NoTests, Pull, Trust};
 use super::super::secrets;
 use super::RunOptions;
+use super::input::{self, InputError};
 use crate::engine::credentials::Credentials;
 use crate::engine::reference::Reference;
 use crate::engine::{Engine, Image};
@@ -28,7 +29,7 @@ pub(in crate::cli) struct Prepared {
     /// Replaces secrets in everything that is said.
     pub(super) redactor: Arc<Redactor>,
     /// `--report`
-    pub(super) reports: Vec<ReportRequest>,
+    reports: Vec<ReportRequest>,
     /// Where files land.
     pub(super) results_dir: PathBuf,
     /// When in GitHub Actions.
@@ -70,16 +71,19 @@ impl Prepared {
     pub(in crate::cli) fn resolve(image: &str, args: &RunOptions, app: &Running) -> Result<Self, Failure> {
         let environment = &app.environment;
         let explain = |error| app.origins.explain(error);
+        let at = |flag: &str, failure: Failure| failure.at(app.origins.place(flag));
         let mut container = args.container.resolve(environment).map_err(explain)?;
         let build = args.build.resolve(environment).map_err(explain)?;
         let reference = Reference::parse(image)?;
         let test_image = match &args.test_image {
-            Some(name) => Reference::parse(name)?.resolved(),
+            Some(name) => {
+                Reference::parse(name).map_err(|error| at("--test-image", error.into()))?.resolved()
+            }
             None => reference.test_tag(),
         };
         if args.run.shell {
             container.interactive = true;
-            container.tty = super::stdin_is_terminal();
+            container.tty = input::look() == input::Input::Terminal;
         }
         let command = if args.run.shell { shell_command() } else { args.command.clone() };
         let redactor = secrets::redactor(environment, &args.run.redact, &container.env, &build);
@@ -112,7 +116,7 @@ impl Prepared {
                 },
             },
             redactor: Arc::new(redactor),
-            reports: report_requests(args)?,
+            reports: report_requests(args).map_err(|failure| at("--report", failure))?,
             results_dir: environment.current_dir().join(&args.run.results_dir),
             github: github_actions(lookup),
             quiet: args.output.quiet,
@@ -127,6 +131,22 @@ impl Prepared {
             },
             engine: args.engine.clone(),
         })
+    }
+
+    /// Refuses a terminal or a shell that nobody types into.
+    pub(super) fn refuse_missing_input(&self) -> Result<(), InputError> {
+        let container = &self.request.container;
+        input::refuse(input::look(), self.shell, container.interactive, container.tty)
+    }
+
+    /// The reports to write. A shell is no test: it has none, and the command line may not ask for one.
+    pub(super) fn reports(&self, app: &Running) -> Result<&[ReportRequest], InputError> {
+        let asked = !self.reports.is_empty() && app.origins.place("--report").is_none();
+        match self.shell {
+            true if asked => Err(InputError::NothingToReport),
+            true => Ok(&[]),
+            false => Ok(&self.reports),
+        }
     }
 
     /// True where a person and the test share a terminal.
@@ -204,7 +224,10 @@ impl Prepared {
     /// What the user's directory says.
     pub(in crate::cli) fn read_sources(&self, app: &Running) -> Result<DirectorySources, Failure> {
         let directory = self.path.clone().unwrap_or_else(|| app.environment.current_dir().to_owned());
-        Ok(sources::read(&directory, self.path.is_some(), self.file.as_deref())?)
+        sources::read(&directory, self.path.is_some(), self.file.as_deref()).map_err(|error| {
+            let flag = if self.file.as_deref() == Some(error.path()) { "--file" } else { "--path" };
+            Failure::from(error).at(app.origins.place(flag))
+        })
     }
 }
 

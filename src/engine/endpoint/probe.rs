@@ -48,6 +48,28 @@ pub struct Attempt {
     pub error: AttemptError,
 }
 
+impl Attempt {
+    /// True where an engine is there and this user may not use its socket.
+    #[must_use]
+    pub fn is_permission_denied(&self) -> bool {
+        matches!(&self.error, AttemptError::Transport(error) if error.is_permission_denied())
+    }
+}
+
+impl Diagnose for Attempt {
+    fn category(&self) -> Category {
+        Category::Environment
+    }
+
+    fn hint(&self) -> Option<String> {
+        match &self.error {
+            AttemptError::Transport(error) => error.hint(),
+            AttemptError::Refused { message, .. } => hint_for(message).map(str::to_owned),
+            AttemptError::Podman(_) | AttemptError::TimedOut { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}): {}", self.subject, self.origin, self.error)
@@ -109,11 +131,7 @@ impl Diagnose for ConnectError {
     }
 
     fn hint(&self) -> Option<String> {
-        let specific = self.attempts.iter().find_map(|attempt| match &attempt.error {
-            AttemptError::Transport(error) => error.hint(),
-            AttemptError::Refused { message, .. } => hint_for(message).map(str::to_owned),
-            AttemptError::Podman(_) | AttemptError::TimedOut { .. } => None,
-        });
+        let specific = self.attempts.iter().find_map(Diagnose::hint);
         let general = || {
             if self.explicit {
                 "is the engine running, and is this its address?".to_owned()
