@@ -25,11 +25,11 @@ impl Quiet {
     }
 
     fn show_failed_build(&mut self) {
+        let Some(step) = self.failed_step.take() else { return };
+        self.streams.line(&format!("failed: {step}"));
         self.log.flush();
-        let step = self.failed_step.take().map(|name| format!("failed: {name}"));
-        let lines = self.log.last().map(|line| format!("  | {line}"));
-        for line in step.into_iter().chain(lines).collect::<Vec<_>>() {
-            self.streams.line(&line);
+        for line in self.log.last() {
+            self.streams.line(&format!("  | {line}"));
         }
         self.log.clear();
     }
@@ -104,5 +104,14 @@ mod tests {
         display.finish();
         let expected = "failed: [2/4] RUN apt-get install\n  | E: Unable to locate\n  | no such package\n";
         assert_eq!(shared.stderr.text(), expected);
+    }
+
+    #[test]
+    fn a_build_that_comes_to_an_image_shows_nothing() {
+        let (shared, streams) = streams(false);
+        let mut display = Quiet::new(streams);
+        display.event(&RunEvent::BuildOutput { text: "a step at work\n".to_owned() });
+        display.finish();
+        assert_eq!(shared.stderr.text(), "");
     }
 }
