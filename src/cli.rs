@@ -81,13 +81,13 @@ fn command() -> clap::Command {
 
 /// Runs one command line to its end.
 #[must_use]
-pub fn main(argv: Vec<OsString>) -> ExitCode {
-    if arguments::asks_for_metadata(&argv) {
+pub fn main(argv: &[OsString]) -> ExitCode {
+    if arguments::asks_for_metadata(argv) {
         return quietly(|out| plugin::print_metadata(out));
     }
     if argv.get(1).is_some_and(|word| word == "__complete") {
         let command = Cli::command();
-        let words = arguments::to_complete(&argv, &subcommands(&command));
+        let words = arguments::to_complete(argv, &subcommands(&command));
         return quietly(|out| plugin::complete(command, words, out));
     }
     let environment = Environment::capture();
@@ -95,15 +95,15 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
     let command = if plugin { command().bin_name(plugin::NAME) } else { command() };
     let names = subcommands(&command);
     // The subcommand that was meant, where the image has almost its name.
-    let meant = arguments::mistyped(&argv, &names);
+    let meant = arguments::mistyped(argv, &names);
     let failed = |failure: Failure| {
         terminal::report_failure(&failure, &Redactor::default());
         ExitCode::Error
     };
-    if let Some(topic) = arguments::unknown_topic(&argv, &names, plugin) {
+    if let Some(topic) = arguments::unknown_topic(argv, &names, plugin) {
         return failed(completions::UnknownSubcommand::new(&topic, names).into());
     }
-    let argv = arguments::normalise(&argv, &names, plugin);
+    let argv = arguments::normalise(argv, &names, plugin);
     let code = match parse(&environment, command, &argv) {
         Ok(Parsed { cli, application }) => dispatch(cli, application).unwrap_or_else(failed),
         Err(Stop::Said(code)) => code,

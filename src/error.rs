@@ -98,6 +98,7 @@ impl fmt::Debug for Failure {
         f.debug_struct("Failure")
             .field("category", &self.category)
             .field("hint", &self.hint)
+            .field("place", &self.place)
             .field("source", &self.source)
             .finish()
     }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    docker_test::cli::main(std::env::args_os().collect()).into()
+    docker_test::cli::main(&std::env::args_os().collect::<Vec<_>>()).into()
 }

@@ -36,8 +36,8 @@ const IGNORED: [&str; 4] = ["-D", "--debug", "-l", "--log-level"];
 pub(super) fn normalise(argv: &[OsString], subcommands: &[String], plugin: bool) -> Vec<OsString> {
     let program = argv.first().cloned().unwrap_or_else(|| OsString::from("docker-test"));
     let (globals, mut rest) = parted(argv, plugin);
-    if let Some(topic) = topic(&rest, plugin) {
-        rest = topic.into_iter().filter(|word| *word != "help").cloned().collect();
+    if asks_for_help(&rest) {
+        rest = topic(&rest, plugin).into_iter().filter(|word| *word != "help").cloned().collect();
         rest.push(OsString::from("--help"));
     }
     let named = rest.first().and_then(|word| word.to_str());
@@ -73,22 +73,23 @@ fn parted(argv: &[OsString], plugin: bool) -> (Vec<OsString>, Vec<OsString>) {
     (globals, words[end..].to_vec())
 }
 
-/// What `help` is asked about, where it is asked: a word at most.
-fn topic(rest: &[OsString], plugin: bool) -> Option<Option<&OsString>> {
-    let (first, mut topics) = rest.split_first()?;
-    if first != "help" {
-        return None;
-    }
+fn asks_for_help(rest: &[OsString]) -> bool {
+    rest.first().is_some_and(|word| word == "help")
+}
+
+/// What `help`, the first word, is asked about: a word at most.
+fn topic(rest: &[OsString], plugin: bool) -> Option<&OsString> {
+    let mut topics = rest.get(1..)?;
     if plugin && topics.first().is_some_and(|word| word == "test") {
         topics = &topics[1..];
     }
-    Some(topics.first().filter(|word| !word.as_encoded_bytes().starts_with(b"-")))
+    topics.first().filter(|word| !word.as_encoded_bytes().starts_with(b"-"))
 }
 
 /// The word that `help` is asked about and that is no subcommand.
 pub(super) fn unknown_topic(argv: &[OsString], subcommands: &[String], plugin: bool) -> Option<String> {
     let (_, rest) = parted(argv, plugin);
-    let topic = topic(&rest, plugin)??.to_string_lossy().into_owned();
+    let topic = topic(&rest, plugin).filter(|_| asks_for_help(&rest))?.to_string_lossy().into_owned();
     (topic != "help" && !subcommands.contains(&topic)).then_some(topic)
 }
 

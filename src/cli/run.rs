@@ -142,7 +142,7 @@ async fn run(args: RunArgs, mut app: Running, prepared: Prepared) -> Result<Exit
     let engine = connection.engine.describe();
     let run_id = ledger.run_id().to_owned();
     connection.close().await;
-    Ok(conclude(&app, &prepared, &reports, started, Ended { engine, run_id, told, finished }))
+    Ok(conclude(&app, &prepared, &reports, &started, Ended { engine, run_id, told, finished }))
 }
 
 /// What a run holds until it is over.

@@ -149,12 +149,11 @@ fn tallied<T: Ord + Clone>(values: impl Iterator<Item = T>) -> Vec<(T, u64)> {
     let mut places: BTreeMap<T, usize> = BTreeMap::new();
     let mut tally: Vec<(T, u64)> = Vec::new();
     for value in values {
-        match places.get(&value).and_then(|place| tally.get_mut(*place)) {
-            Some((_, times)) => *times += 1,
-            None => {
-                places.insert(value.clone(), tally.len());
-                tally.push((value, 1));
-            }
+        if let Some((_, times)) = places.get(&value).and_then(|place| tally.get_mut(*place)) {
+            *times += 1;
+        } else {
+            places.insert(value.clone(), tally.len());
+            tally.push((value, 1));
         }
     }
     tally

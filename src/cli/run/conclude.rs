@@ -49,7 +49,7 @@ pub(super) fn conclude(
     app: &Running,
     prepared: &Prepared,
     reports: &[ReportSink],
-    started: Started,
+    started: &Started,
     ended: Ended,
 ) -> ExitCode {
     let Ended { engine, run_id, told, finished } = ended;

@@ -65,7 +65,7 @@ impl Shown {
             while let Some(message) = messages.blocking_next() {
                 match message {
                     Message::Event(event) => {
-                        redactor.pass(event).filter(shown).for_each(|event| display.event(&event))
+                        redactor.pass(event).filter(shown).for_each(|event| display.event(&event));
                     }
                     Message::Output { stream, bytes } => display.output(stream, &bytes),
                 }

@@ -172,9 +172,9 @@ fn what_a_test_calls_itself_cannot_flood_the_summary() {
         (case.name, case.class, case.file) = (long.clone(), Some(long.clone()), Some(long.clone()));
     }
     test.name = long;
-    let text = plain(&results, 80);
-    assert!(text.len() < 4000, "{}", text.len());
-    assert!(text.contains("nnn…") && text.contains("small"), "{text}");
+    let summary = plain(&results, 80);
+    assert!(summary.len() < 4000, "{}", summary.len());
+    assert!(summary.contains("nnn…") && summary.contains("small"), "{summary}");
 }
 
 #[test]
@@ -184,8 +184,8 @@ fn what_looks_alike_is_one_line() {
     test.warnings = ["twice", "once", "twice"].map(str::to_owned).to_vec();
     test.attempts[0].suites[0].cases.push(failed_case("test_total", "assert 3 == 4"));
     test.attempts[0].cases.failed = 2;
-    let text = plain(&results, 80);
-    assert_eq!(text.matches("test_total").count(), 1, "{text}");
-    assert!(text.contains("✗ shop.CartTest test_total (2 times)\n"), "{text}");
-    assert!(text.contains("warning  twice (2 times)\n") && !text.contains("more"), "{text}");
+    let summary = plain(&results, 80);
+    assert_eq!(summary.matches("test_total").count(), 1, "{summary}");
+    assert!(summary.contains("✗ shop.CartTest test_total (2 times)\n"), "{summary}");
+    assert!(summary.contains("warning  twice (2 times)\n") && !summary.contains("more"), "{summary}");
 }
