@@ -13,6 +13,7 @@ mod build_flags;
 mod context;
 mod crash;
 mod doctor;
+mod examples;
 mod hidden;
 mod inspect;
 mod lifecycle;
