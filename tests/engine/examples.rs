@@ -20,11 +20,11 @@ fn rows() -> Vec<Row> {
     rows.map(|line| {
         let cells: Vec<&str> =
             line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
-        let [example, base, build, test, code] = cells[..] else { panic!("{line}") };
+        let [example, base, build, tested, code] = cells[..] else { panic!("{line}") };
         let (_, directory) = example.split_once('(').unwrap();
         let build: Vec<String> = build.split(' ').map(str::to_owned).collect();
         let tag = build.iter().position(|word| word == "-t").map(|at| &build[at + 1]).unwrap();
-        assert_eq!(test, format!("docker-test {tag}"), "the row tests what it has built");
+        assert_eq!(tested, format!("docker-test {tag}"), "the row tests what it has built");
         Row {
             directory: directory.trim_end_matches("/)").to_owned(),
             base: base.to_owned(),
