@@ -99,8 +99,10 @@ async fn a_podman_that_does_not_start_is_one_more_attempt() {
     let discovery = Discovery { candidates: vec![candidate], explicit: false, notes: Vec::new() };
     let runtime = tempfile::tempdir().unwrap();
     let error = connect(&discovery, &Environment::default(), runtime.path(), None).await.unwrap_err();
-    let expected = "cannot reach an engine at /nowhere/podman (Podman service of our own): cannot execute";
+    let expected =
+        "cannot reach an engine at /nowhere/podman (Podman service of our own): Podman's service ended";
     assert!(error.to_string().starts_with(expected), "{error}");
+    assert!(error.to_string().contains("/nowhere/podman: not found"), "{error}");
     assert!(error.hint().unwrap().contains("podman info"));
 }
 
