@@ -69,19 +69,16 @@ pub async fn ensure(
     interrupts: &signal::Receiver,
 ) -> Result<BuiltTest, Failure> {
     let began = Instant::now();
-    let built = match workshop.existing {
-        Some(existing) if plan.source == Source::TestImage => {
-            BuiltTest { image_id: existing.id.clone(), reused: true }
-        }
-        _ => {
-            let (selection, digest) = select(plan, interrupts).await?;
-            let key = rebuild_key(plan, workshop, &digest)?;
-            match workshop.existing {
-                Some(image) if !asks_to_build(plan) && is_unchanged(image, &key, workshop.target) => {
-                    BuiltTest { image_id: image.id.clone(), reused: true }
-                }
-                _ => build(plan, workshop, selection, key, interrupts).await?,
+    let built = if let Some(built) = travelled(plan.source, &plan.test_image, workshop.existing)? {
+        built
+    } else {
+        let (selection, digest) = select(plan, interrupts).await?;
+        let key = rebuild_key(plan, workshop, &digest)?;
+        match workshop.existing {
+            Some(image) if !asks_to_build(plan) && is_unchanged(image, &key, workshop.target) => {
+                BuiltTest { image_id: image.id.clone(), reused: true }
             }
+            _ => build(plan, workshop, selection, key, interrupts).await?,
         }
     };
     workshop.sink.event(RunEvent::Built {
@@ -91,6 +88,19 @@ pub async fn ensure(
         seconds: began.elapsed().as_secs_f64(),
     });
     Ok(built)
+}
+
+/// The test image that came along, where that is the source: there is no recipe that it could be built from.
+fn travelled(
+    source: Source,
+    test_image: &str,
+    existing: Option<&Image>,
+) -> Result<Option<BuiltTest>, TestImageError> {
+    match (source, existing) {
+        (Source::TestImage, Some(image)) => Ok(Some(BuiltTest { image_id: image.id.clone(), reused: true })),
+        (Source::TestImage, None) => Err(TestImageError::Gone { image: test_image.to_owned() }),
+        _ => Ok(None),
+    }
 }
 
 /// The user does not want the image that is there, unchanged or not.
@@ -309,4 +319,19 @@ fn results_tree(plan: &TestPlan) -> Vec<ExtraEntry> {
 pub fn keep_dockerfile(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
     std::fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_image_that_came_along_and_is_gone_is_no_reason_to_build_one_without_a_recipe() {
+        let image = Image { id: "sha256:1".to_owned(), ..Image::default() };
+        assert_eq!(travelled(Source::Label, "shop:1.4-test", Some(&image)).unwrap(), None);
+        let found = travelled(Source::TestImage, "shop:1.4-test", Some(&image)).unwrap();
+        assert_eq!(found.unwrap().image_id, "sha256:1");
+        let gone = travelled(Source::TestImage, "shop:1.4-test", None).unwrap_err();
+        assert!(gone.to_string().contains("shop:1.4-test"), "{gone}");
+    }
 }

@@ -27,7 +27,7 @@ pub use error::{FileError, ParseError, ParseProblem};
 pub(crate) use excerpt::{escaped, excerpt};
 pub use ontest::{Split, StageTests, Trigger, take_tests, take_tests_with};
 pub(crate) use reader::read;
-pub use stages::TargetError;
+pub use stages::{BUILDER_ARGUMENTS, TargetError};
 
 /// Reads a Dockerfile.
 ///

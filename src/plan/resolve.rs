@@ -84,7 +84,8 @@ pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanErr
             results_after: template::results_after(
                 &recipe.instructions,
                 &labels.results,
-                &facts.target.working_directory,
+                // Its triggers may go elsewhere before the recipe begins.
+                Some(&*facts.target.working_directory).filter(|_| facts.target.onbuild.is_empty()),
             ),
         },
     };

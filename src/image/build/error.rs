@@ -64,6 +64,12 @@ pub enum TestImageError {
         /// The test image.
         image: String,
     },
+    /// It came along without a recipe that it could be built from again.
+    #[error("the test image {image} was removed before it could run")]
+    Gone {
+        /// The test image.
+        image: String,
+    },
     /// Everything else that a build can fail with.
     #[error(transparent)]
     Build(BuildError),
@@ -92,7 +98,7 @@ impl Diagnose for TestImageError {
     fn category(&self) -> Category {
         match self {
             Self::Build(error) => error.category(),
-            Self::Vanished { .. } => Category::Environment,
+            Self::Vanished { .. } | Self::Gone { .. } => Category::Environment,
             _ => Category::User,
         }
     }
@@ -108,6 +114,7 @@ impl Diagnose for TestImageError {
             Self::TimedOut { .. } => {
                 Some("raise --build-timeout, or leave it out: a build has no limit by default".into())
             }
+            Self::Gone { .. } => Some("pull it again; does something clean up images?".into()),
             Self::TargetGone { .. } => Some("build or pull it again; does something clean up images?".into()),
             Self::WrongBase { .. } => Some(
                 "begin the last stage of Dockerfile.test with `ARG TEST_IMAGE` and `FROM ${TEST_IMAGE}`"

@@ -6,19 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::words::{Value, expand, split_quoted};
-
-/// Arguments that the builder itself fills in once they are declared.
-const BUILDER_ARGUMENTS: [&str; 9] = [
-    "TARGETPLATFORM",
-    "TARGETOS",
-    "TARGETARCH",
-    "TARGETVARIANT",
-    "TARGETSTAGE",
-    "BUILDPLATFORM",
-    "BUILDOS",
-    "BUILDARCH",
-    "BUILDVARIANT",
-];
+use crate::metadata::dockerfile::BUILDER_ARGUMENTS;
 
 /// Arguments that need no declaration.
 const PROXY_ARGUMENTS: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];

@@ -7,16 +7,21 @@
 use crate::metadata::dockerfile::Instruction;
 
 /// The line after which the results directory may be made, counted from 1 as the instructions count: that of the last
-/// FROM, or 0 where the recipe has none. Nothing where it has to come last.
+/// FROM, or 0 where the recipe has none. Nothing where it has to come last. `working_directory` is that of the image
+/// under test, empty for `/`, where it is known.
 #[must_use]
-pub fn results_after(instructions: &[Instruction], results: &str, working_directory: &str) -> Option<u32> {
+pub fn results_after(
+    instructions: &[Instruction],
+    results: &str,
+    working_directory: Option<&str>,
+) -> Option<u32> {
     let from = instructions.iter().rposition(|instruction| instruction.keyword == "FROM");
     let stage = instructions.get(from.map_or(0, |index| index + 1)..).unwrap_or_default();
     // A stage's own directory is not that of the image under test, where it stands on another one.
-    let mut directory = match from {
-        None if working_directory.is_empty() => Some("/".to_owned()),
-        None => Some(working_directory.to_owned()),
-        Some(_) => None,
+    let mut directory = match (from, working_directory) {
+        (None, Some("")) => Some("/".to_owned()),
+        (None, Some(directory)) => Some(directory.to_owned()),
+        (Some(_), _) | (None, None) => None,
     };
     for instruction in stage {
         match instruction.keyword.as_str() {
@@ -66,7 +71,7 @@ mod tests {
 
     fn place(text: &str) -> Option<u32> {
         let parsed = dockerfile::parse(text.as_bytes()).unwrap();
-        results_after(&parsed.instructions, "/var/tests/results", "/app")
+        results_after(&parsed.instructions, "/var/tests/results", Some("/app"))
     }
 
     #[test]
@@ -109,7 +114,11 @@ mod tests {
     fn a_relative_destination_is_below_the_working_directory() {
         let parsed = dockerfile::parse(b"COPY tests results/\n").unwrap();
         let after = |directory| results_after(&parsed.instructions, "/var/tests/results", directory);
-        assert_eq!((after("/var/tests"), after("/app"), after("")), (None, Some(0), Some(0)));
+        assert_eq!(
+            (after(Some("/var/tests")), after(Some("/app")), after(Some(""))),
+            (None, Some(0), Some(0))
+        );
+        assert_eq!(after(None), None);
         assert_eq!(place("FROM x\nWORKDIR /app\nCOPY a b\n"), Some(1));
     }
 }

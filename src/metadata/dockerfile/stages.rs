@@ -149,12 +149,14 @@ impl<'a> Variables<'a> {
             keep_unset: false,
             variables: &|name| self.known.get(name).cloned(),
         };
-        lexer.word(text).ok().filter(|_| !BUILDER_ARGUMENTS.iter().any(|name| text.contains(name)))
+        let may_be_the_builders =
+            BUILDER_ARGUMENTS.iter().chain(&["BUILDKIT_"]).any(|name| text.contains(name));
+        lexer.word(text).ok().filter(|_| !may_be_the_builders)
     }
 }
 
-/// Arguments to which BuildKit gives values before the first FROM.
-const BUILDER_ARGUMENTS: [&str; 10] = [
+/// Arguments that the builder itself fills in: before the first FROM, and in a stage once they are declared.
+pub const BUILDER_ARGUMENTS: [&str; 9] = [
     "TARGETPLATFORM",
     "TARGETOS",
     "TARGETARCH",
@@ -164,5 +166,4 @@ const BUILDER_ARGUMENTS: [&str; 10] = [
     "BUILDOS",
     "BUILDARCH",
     "BUILDVARIANT",
-    "BUILDKIT_",
 ];

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
 use bollard_buildkit_proto::moby::filesync::v1::file_sync_server::FileSync;
 use bytes::Bytes;
 use futures_util::Stream;
+use nix::fcntl::OFlag;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -218,7 +219,7 @@ impl Sender {
                 }
             }
             SyncedContent::File { source, size } => {
-                let mut file = match tokio::fs::File::open(source).await {
+                let mut file = match open(source).await {
                     // A file that grows meanwhile is cut at the size in its record.
                     Ok(file) => file.take(*size),
                     Err(error) => return Ok(Err(error)),
@@ -248,6 +249,18 @@ impl Sender {
 
     async fn send(&self, packet: Packet) -> Result<(), Gone> {
         self.packets.send(Ok(packet)).await.map_err(|_| Gone)
+    }
+}
+
+/// Opens what was a regular file when the directory was looked through. It may have been exchanged since: no link is
+/// followed in its place, and no pipe waited for.
+async fn open(path: &Path) -> io::Result<tokio::fs::File> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = tokio::fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).await?;
+    if file.metadata().await?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no longer a regular file"))
     }
 }
 
@@ -301,6 +314,20 @@ mod tests {
         let order: Vec<&str> =
             offered.directories["context"].iter().map(|entry| entry.path.as_str()).collect();
         assert_eq!(order, ["B", "a", "a/b", "a/b/c", "a/z", "a-b"]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_became_a_link_or_a_pipe_is_neither_followed_nor_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("file"), "x").unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(open(&path("file")).await.is_ok());
+        assert!(open(&path("link")).await.is_err());
+        let error = open(&path("pipe")).await.unwrap_err();
+        assert_eq!(error.to_string(), "it is no longer a regular file");
+        assert!(open(directory.path()).await.is_err());
     }
 
     #[test]
