@@ -48,6 +48,23 @@ impl ExitCode {
         }
     }
 
+    /// What a process that exited with this number meant. Numbers outside of the contract are a container's own.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::Success,
+            1 => Self::TestsFailed,
+            4 => Self::NothingToTest,
+            5 => Self::RerunIncomplete,
+            124 => Self::TimedOut,
+            125 => Self::Error,
+            126 => Self::NotExecutable,
+            127 => Self::CommandNotFound,
+            129..=192 => Self::Signal(code - 128),
+            other => Self::Container(other),
+        }
+    }
+
     const fn rank(self) -> u8 {
         match self {
             Self::Signal(_) => 9,
@@ -79,8 +96,8 @@ impl From<ExitCode> for process::ExitCode {
 #[cfg(test)]
 mod tests {
     use super::ExitCode::{
-        CommandNotFound, Container, Error, NotExecutable, NothingToTest, RerunIncomplete, Signal, Success,
-        TestsFailed, TimedOut,
+        self, CommandNotFound, Container, Error, NotExecutable, NothingToTest, RerunIncomplete, Signal,
+        Success, TestsFailed, TimedOut,
     };
 
     #[test]
@@ -100,6 +117,7 @@ mod tests {
         ];
         for (code, number) in published {
             assert_eq!(code.code(), number, "{code:?}");
+            assert_eq!(ExitCode::from_code(number), code);
         }
     }
 

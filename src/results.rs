@@ -7,13 +7,19 @@ pub mod archive;
 pub mod collect;
 pub mod directory;
 pub mod junit;
+pub mod merge;
+pub mod service;
+pub mod stored;
 pub mod tap;
 pub mod verdict;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+pub use merge::MergedRun;
+pub use service::ServiceResult;
 
 /// What became of a test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It ran and every verdict was good.
@@ -32,10 +38,12 @@ pub enum Outcome {
     Aborted,
     /// It was not run, on purpose.
     Skipped,
+    /// It was not run, or its verdict does not count, because a service that it needs failed.
+    DependencyFailed,
 }
 
 /// Why a test did not simply pass, from the engine's own record.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Cause {
     /// The command ended with a code other than 0.
@@ -107,10 +115,19 @@ pub enum Cause {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A service that the test needs did not become ready, or ended.
+    DependencyFailed {
+        /// Name of the service.
+        service: String,
+        /// What became of it.
+        message: String,
+        /// The last lines of its output.
+        log_tail: String,
+    },
 }
 
 /// How many cases of each kind the test's own reports hold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseCounts {
     /// Cases that passed.
     pub passed: u64,
@@ -137,7 +154,7 @@ impl CaseCounts {
 }
 
 /// The status of one case in a report that the test wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseStatus {
     /// It passed.
@@ -151,7 +168,7 @@ pub enum CaseStatus {
 }
 
 /// One case of a JUnit or TAP file.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Case {
     /// Name of the case.
     pub name: String,
@@ -187,7 +204,7 @@ pub struct Case {
 }
 
 /// One suite: a `<testsuite>` or a TAP file.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CaseSuite {
     /// Name of the suite.
     pub name: String,
@@ -198,7 +215,7 @@ pub struct CaseSuite {
 }
 
 /// A file that was taken out of the container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultFile {
     /// Path relative to the results directory, with `/`.
     pub path: String,
@@ -207,7 +224,7 @@ pub struct ResultFile {
 }
 
 /// Everything about one attempt at a test.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Counted from 1.
     pub number: u32,
@@ -232,10 +249,19 @@ pub struct Attempt {
     pub log_tail: String,
     /// Container id.
     pub container: Option<String>,
+    /// Which of the parallel slots it ran on, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u32>,
+    /// When it began, in seconds from the start of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_seconds: Option<f64>,
+    /// The file with its whole output, relative to the results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
 }
 
 /// What became of one test over all its attempts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestResult {
     /// Name of the test: the image as the user wrote it, unless a suite names it.
     pub name: String,
@@ -261,6 +287,9 @@ pub struct TestResult {
     pub results_dir: Option<String>,
     /// Things to know that changed no outcome.
     pub warnings: Vec<String>,
+    /// The run that it belongs to, where reports of several were merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
 }
 
 impl TestResult {
@@ -272,7 +301,7 @@ impl TestResult {
 }
 
 /// The whole run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunResults {
     /// Version of this document's schema.
     pub schema: u32,
@@ -292,4 +321,10 @@ pub struct RunResults {
     pub exit_code: u8,
     /// Every test.
     pub tests: Vec<TestResult>,
+    /// Services that the run started or joined for its tests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceResult>,
+    /// The runs that this document was merged from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<MergedRun>,
 }

@@ -1,7 +1,8 @@
 //! Results that the tests of this module share.
 
 use crate::results::{
-    Attempt, Case, CaseCounts, CaseStatus, CaseSuite, Cause, Outcome, ResultFile, RunResults, TestResult,
+    Attempt, Case, CaseCounts, CaseStatus, CaseSuite, Cause, Outcome, ResultFile, RunResults, ServiceResult,
+    TestResult,
 };
 
 pub(crate) fn case(name: &str, status: CaseStatus) -> Case {
@@ -57,6 +58,9 @@ pub(crate) fn attempt(number: u32, outcome: Outcome, cases: Vec<Case>) -> Attemp
         files: vec![ResultFile { path: "junit.xml".to_owned(), size: 1536 }],
         log_tail: "collected 2 items\nFAILED\n".to_owned(),
         container: Some("0123456789abcdef".to_owned()),
+        slot: None,
+        offset_seconds: None,
+        log: None,
     }
 }
 
@@ -77,6 +81,7 @@ pub(crate) fn test(name: &str, outcome: Outcome, cause: Option<Cause>, attempts:
         attempts,
         results_dir: Some("tests/results".to_owned()),
         warnings: Vec::new(),
+        run_id: None,
     }
 }
 
@@ -92,6 +97,8 @@ pub(crate) fn run(tests: Vec<TestResult>) -> RunResults {
         outcome,
         exit_code: u8::from(outcome != Outcome::Passed),
         tests,
+        services: Vec::new(),
+        runs: Vec::new(),
     }
 }
 
@@ -111,4 +118,37 @@ pub(crate) fn failing() -> RunResults {
 /// One test without cases, ended as told.
 pub(crate) fn without_cases(outcome: Outcome, cause: Option<Cause>) -> RunResults {
     run(vec![test("shop:1.4", outcome, cause, vec![attempt(1, outcome, Vec::new())])])
+}
+
+/// A service that ended as told.
+pub(crate) fn service(name: &str, outcome: Outcome) -> ServiceResult {
+    ServiceResult {
+        name: name.to_owned(),
+        image: "postgres:16".to_owned(),
+        outcome,
+        cause: (outcome != Outcome::Passed).then_some(Cause::ExitCode { code: 1 }),
+        seconds: 2.5,
+        log_tail: "FATAL: could not open file\n".to_owned(),
+        run_id: None,
+    }
+}
+
+/// A test that did not run because the service `db` was gone.
+pub(crate) fn without_its_service() -> RunResults {
+    let cause = Cause::DependencyFailed {
+        service: "db".to_owned(),
+        message: "it ended with exit code 1".to_owned(),
+        log_tail: "starting\nFATAL: could not open file\n".to_owned(),
+    };
+    let mut results = run(vec![test("checkout", Outcome::DependencyFailed, Some(cause), Vec::new())]);
+    results.services = vec![service("db", Outcome::Failed)];
+    results
+}
+
+/// A test that failed first and passed then, with a case.
+pub(crate) fn flaky() -> RunResults {
+    let mut first = attempt(1, Outcome::Failed, vec![failed_case("test_total", "assert 3 == 4")]);
+    first.cause = Some(Cause::ExitCode { code: 1 });
+    let last = attempt(2, Outcome::Passed, vec![case("test_total", CaseStatus::Passed)]);
+    run(vec![test("shop:1.4", Outcome::Flaky, None, vec![first, last])])
 }

@@ -78,10 +78,23 @@ fn suites_of(test: &TestResult, run_started_at: &str) -> Vec<TestSuite> {
         let mut suite = new_suite(&test.name);
         suite.add_testcase(container_case(test, history.as_deref()));
         suites.insert(0, suite);
-    } else if let (Some(first), Some(history)) = (suites.first_mut(), history) {
-        first.set_system_out(&cdata(&history));
+    } else if let Some(history) = history {
+        tell_history(&mut suites, &history);
     }
     suites
+}
+
+/// Puts the attempts in front of what a case printed: the first that is not good, else the first of all. Few readers
+/// show the output of a suite.
+fn tell_history(suites: &mut [TestSuite], history: &str) {
+    let bad = |case: &TestCase| matches!(case.result, Verdict::Failure { .. } | Verdict::Error { .. });
+    let of_suite = suites.iter().position(|suite| suite.testcases.iter().any(bad)).unwrap_or_default();
+    let cases = suites.get_mut(of_suite).map(|suite| suite.testcases.as_mut_slice()).unwrap_or_default();
+    let of_case = cases.iter().position(bad).unwrap_or_default();
+    if let Some(case) = cases.get_mut(of_case) {
+        let own = case.system_out.take().map(|own| format!("\n\n{own}")).unwrap_or_default();
+        case.system_out = Some(format!("{}{own}", cdata(history)));
+    }
 }
 
 fn suite_name(suite: &CaseSuite) -> &str {
@@ -118,7 +131,11 @@ fn container_case(test: &TestResult, history: Option<&str>) -> TestCase {
         | (Outcome::Failed, None) => Verdict::Failure { type_, message, cause: Some(cdata(&sentence)) },
         _ => Verdict::Error { type_, message, cause: Some(cdata(&sentence)) },
     };
-    let output = [history.unwrap_or_default(), log].map(str::trim_end);
+    let of_service = match &test.cause {
+        Some(Cause::DependencyFailed { log_tail, .. }) => log_tail,
+        _ => "",
+    };
+    let output = [history.unwrap_or_default(), log, of_service].map(str::trim_end);
     let output: Vec<&str> = output.into_iter().filter(|part| !part.is_empty()).collect();
     if !output.is_empty() {
         case.set_system_out(&cdata(&output.join("\n\n")));
@@ -138,7 +155,11 @@ fn attempts_text(test: &TestResult) -> Option<String> {
             reason.unwrap_or_default()
         )
     };
-    (test.attempts.len() > 1).then(|| test.attempts.iter().map(line).collect::<Vec<_>>().join("\n"))
+    (test.attempts.len() > 1).then(|| {
+        let flaky = (test.outcome == Outcome::Flaky)
+            .then(|| format!("flaky: passed on attempt {} only", test.attempts.len()));
+        test.attempts.iter().map(line).chain(flaky).collect::<Vec<_>>().join("\n")
+    })
 }
 
 fn case_of(case: &Case) -> TestCase {

@@ -6,9 +6,11 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 use crate::report::text::{head, printable, strip_ansi};
-use crate::report::wording::{case_counts, count, describe_cause, duration, is_bad, outcome_word, reason};
+use crate::report::wording::{
+    case_counts, count, describe_cause, describe_service_cause, duration, is_bad, outcome_word, reason,
+};
 use crate::report::{ExportError, Exporter};
-use crate::results::{Case, CaseStatus, Outcome, RunResults, TestResult};
+use crate::results::{Case, CaseStatus, Cause, Outcome, RunResults, ServiceResult, TestResult};
 
 /// `--report markdown=PATH`.
 pub struct Markdown;
@@ -73,6 +75,9 @@ pub fn render(results: &RunResults, limit: usize) -> String {
     for test in &results.tests {
         page.add(&row(test));
     }
+    for service in results.services.iter().filter(|service| is_bad(service.outcome)) {
+        service_section(service, &mut page);
+    }
     for test in &results.tests {
         section(test, &mut page);
     }
@@ -99,6 +104,7 @@ const fn icon(outcome: Outcome) -> &'static str {
         Outcome::TimedOut => "⏰",
         Outcome::OutOfMemory => "💥",
         Outcome::NotStarted | Outcome::Aborted => "🚫",
+        Outcome::DependencyFailed => "🔗",
         Outcome::Skipped => "⏭️",
     }
 }
@@ -115,6 +121,16 @@ fn row(test: &TestResult) -> String {
     )
 }
 
+fn service_section(service: &ServiceResult, page: &mut Page) {
+    page.add(&format!("\n### {} service {}\n", icon(service.outcome), code(&service.name)));
+    if let Some(cause) = &service.cause {
+        page.add(&format!("\n{}\n", code(&describe_service_cause(cause))));
+    }
+    if !service.log_tail.trim().is_empty() {
+        page.add(&details("the end of its output", &service.log_tail));
+    }
+}
+
 fn section(test: &TestResult, page: &mut Page) {
     if !is_bad(test.outcome) && test.outcome != Outcome::Flaky && test.warnings.is_empty() {
         return;
@@ -122,6 +138,11 @@ fn section(test: &TestResult, page: &mut Page) {
     page.add(&format!("\n### {} {}\n", icon(test.outcome), code(&test.name)));
     if let Some(cause) = &test.cause {
         page.add(&format!("\n{}\n", code(&describe_cause(cause))));
+    }
+    if let Some(Cause::DependencyFailed { service, log_tail, .. }) = &test.cause
+        && !log_tail.trim().is_empty()
+    {
+        page.add(&details(&format!("the end of the output of {}", code(service)), log_tail));
     }
     if test.attempts.len() > 1 {
         page.add("\n");
@@ -207,8 +228,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::fixtures::{attempt, failed_case, failing, passing, run, test};
-    use crate::results::Cause;
+    use crate::report::fixtures::{attempt, failed_case, failing, passing, run, test, without_its_service};
 
     #[test]
     fn a_good_run_is_a_heading_and_a_table() {
@@ -234,6 +254,16 @@ mod tests {
              <pre>\nTraceback:\n  assert 3 == 4\n</pre>\n\n</details>"
         ));
         assert!(page.contains("<summary>the end of its output</summary>"));
+    }
+
+    #[test]
+    fn a_service_that_failed_stands_before_the_tests_that_needed_it() {
+        let page = render(&without_its_service(), SUMMARY_LIMIT);
+        let service = page.find("### ❌ service <code>db</code>").unwrap();
+        let tested = page.find("### 🔗 <code>checkout</code>").unwrap();
+        assert!(service < tested, "{page}");
+        assert!(page.contains("<code>the service db failed&#58; it ended with exit code 1</code>"), "{page}");
+        assert_eq!(page.matches("FATAL: could not open file").count(), 2, "{page}");
     }
 
     #[test]

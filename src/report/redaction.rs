@@ -4,7 +4,7 @@
 //! [`crate::redact`]'s.
 
 use crate::redact::{RedactStream, Redactor};
-use crate::results::{Attempt, Case, Cause, RunResults};
+use crate::results::{Attempt, Case, Cause, RunResults, ServiceResult};
 use crate::runner::event::RunEvent;
 
 /// The results with every secret hidden in text that came from the test, its image or the engine.
@@ -22,12 +22,23 @@ pub fn redact_results(mut results: RunResults, redactor: &Redactor) -> RunResult
             redact_attempt(attempt, redactor);
         }
     }
+    for service in &mut results.services {
+        redact_service(service, redactor);
+    }
     results
+}
+
+fn redact_service(service: &mut ServiceResult, redactor: &Redactor) {
+    redact_cause(&mut service.cause, redactor);
+    redact(&mut service.log_tail, redactor);
 }
 
 fn redact_attempt(attempt: &mut Attempt, redactor: &Redactor) {
     redact_cause(&mut attempt.cause, redactor);
     redact(&mut attempt.log_tail, redactor);
+    if let Some(log) = &mut attempt.log {
+        redact(log, redactor);
+    }
     for file in &mut attempt.files {
         redact(&mut file.path, redactor);
     }
@@ -66,6 +77,10 @@ fn redact_cause(cause: &mut Option<Cause>, redactor: &Redactor) {
     ) = cause
     {
         redact(message, redactor);
+    }
+    if let Some(Cause::DependencyFailed { message, log_tail, .. }) = cause {
+        redact(message, redactor);
+        redact(log_tail, redactor);
     }
 }
 
@@ -129,7 +144,7 @@ fn build_output(bytes: &[u8]) -> Option<RunEvent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::{attempt, failed_case, run, test};
+    use crate::report::fixtures::{attempt, failed_case, run, service, test};
     use crate::results::Outcome;
     use crate::runner::event::StepStatus;
 
@@ -150,7 +165,16 @@ mod tests {
         let cause = Some(Cause::NotStarted { message: secret.to_owned() });
         let mut tested = test("shop:1.4", Outcome::NotStarted, cause, vec![only]);
         tested.warnings = vec![secret.to_owned()];
-        let results = redact_results(run(vec![tested]), &Redactor::new([secret.to_owned()]));
+        tested.attempts[0].log = Some(format!("logs/{secret}.log"));
+        let mut results = run(vec![tested]);
+        results.services = vec![service("db", Outcome::Failed)];
+        results.services[0].log_tail = secret.to_owned();
+        results.services[0].cause = Some(Cause::DependencyFailed {
+            service: "db".to_owned(),
+            message: secret.to_owned(),
+            log_tail: secret.to_owned(),
+        });
+        let results = redact_results(results, &Redactor::new([secret.to_owned()]));
         let json = serde_json::to_string(&results).unwrap();
         assert!(!json.contains(secret), "{json}");
         assert_eq!(results.tests[0].attempts[0].suites[0].cases[0].detail.as_deref(), Some("x ***"));

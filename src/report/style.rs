@@ -42,6 +42,7 @@ impl Paint {
             | Outcome::TimedOut
             | Outcome::OutOfMemory
             | Outcome::NotStarted
+            | Outcome::DependencyFailed
             | Outcome::Aborted => Self::Bad,
         }
     }

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use unicode_width::UnicodeWidthStr;
 
 use crate::report::style::{Paint, Style};
-use crate::report::text::{first_line, message, name, printable, truncate, wrap};
+use crate::report::text::{first_line, message, name, printable, printable_lines, truncate, wrap};
 use crate::report::wording::{
     advise, bytes, case_counts, count, describe_cause, duration, is_bad, outcome_word,
 };
-use crate::results::{Attempt, Case, CaseStatus, Outcome, RunResults, TestResult};
+use crate::results::{Attempt, Case, CaseStatus, Cause, Outcome, RunResults, TestResult};
 
 /// Failed cases that are named; the rest is counted.
 const MAX_FAILED_CASES: usize = 10;
@@ -23,6 +23,9 @@ const MAX_COMPARED_CASES: usize = 1000;
 
 /// Warnings that are printed; the rest is counted.
 const MAX_WARNINGS: usize = 10;
+
+/// Last lines of a failed service that are printed.
+const MAX_SERVICE_LINES: usize = 5;
 
 const MIN_WIDTH: usize = 30;
 
@@ -115,6 +118,9 @@ fn test_block(test: &TestResult, results: &RunResults, page: &mut Page) {
     }
     if let Some(cause) = &test.cause {
         page.field("cause", &describe_cause(cause));
+        if let Cause::DependencyFailed { log_tail, .. } = cause {
+            service_log(log_tail, page);
+        }
     }
     if test.attempts.len() > 1 {
         let outcomes: Vec<&str> = test.attempts.iter().map(|attempt| outcome_word(attempt.outcome)).collect();
@@ -183,6 +189,15 @@ impl FailedCase {
         });
         let said = [case.message.as_deref(), case.detail.as_deref()];
         Self { name, place, said: said.into_iter().flatten().find_map(first_line) }
+    }
+}
+
+/// What a service said last: mostly the reason why it is not there.
+fn service_log(log_tail: &str, page: &mut Page) {
+    let lines: Vec<Cow<'_, str>> = printable_lines(log_tail).filter(|line| !line.trim().is_empty()).collect();
+    let room = page.style.width.saturating_sub(VALUE_COLUMN + 4);
+    for line in lines.iter().skip(lines.len().saturating_sub(MAX_SERVICE_LINES)) {
+        page.line("", &format!("  | {}", truncate(line, room)));
     }
 }
 

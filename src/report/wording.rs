@@ -19,6 +19,7 @@ pub const fn outcome_word(outcome: Outcome) -> &'static str {
         Outcome::NotStarted => "not started",
         Outcome::Aborted => "aborted",
         Outcome::Skipped => "skipped",
+        Outcome::DependencyFailed => "dependency failed",
     }
 }
 
@@ -47,6 +48,7 @@ pub const fn cause_kind(cause: &Cause) -> &'static str {
         Cause::Interrupted { .. } => "interrupted",
         Cause::ResultsIncomplete { .. } => "results_incomplete",
         Cause::ResultsLimit { .. } => "results_limit",
+        Cause::DependencyFailed { .. } => "dependency_failed",
     }
 }
 
@@ -87,6 +89,30 @@ pub fn describe_cause(cause: &Cause) -> String {
         Cause::ResultsLimit { limit } => {
             format!("the results are larger than --results-limit ({}) and were cut", bytes(*limit))
         }
+        Cause::DependencyFailed { service, message, .. } => {
+            with_message(&format!("the service {} failed", text::name(service)), message)
+        }
+    }
+}
+
+/// The cause of a service's end, as a clause whose subject is `it`.
+#[must_use]
+pub fn describe_service_cause(cause: &Cause) -> String {
+    match cause {
+        Cause::ExitCode { code } => format!("it ended with exit code {code}"),
+        Cause::KilledBySignal { signal } => format!("it was ended by {}", signal_name(*signal)),
+        Cause::OutOfMemory { limit: Some(limit) } => {
+            format!("out of memory: the kernel killed it (limit {})", bytes(*limit))
+        }
+        Cause::OutOfMemory { limit: None } => {
+            "out of memory: the kernel killed it (no limit was set; the host ran out)".to_owned()
+        }
+        Cause::Timeout { seconds } => format!("it was not ready within {}", duration(*seconds)),
+        Cause::CommandNotFound { message } => with_message("its command is not in the image", message),
+        Cause::CommandNotExecutable { message } => with_message("its command cannot be executed", message),
+        Cause::NotStarted { message } => with_message("it did not start", message),
+        Cause::EngineLost { message } => with_message("the engine was lost while it ran", message),
+        other => describe_cause(other),
     }
 }
 
@@ -124,6 +150,7 @@ pub fn advise(cause: &Cause, run_id: &str) -> Option<String> {
         | Cause::NotStarted { .. }
         | Cause::ContainerRemoved
         | Cause::ResultsIncomplete { .. }
+        | Cause::DependencyFailed { .. }
         | Cause::Interrupted { .. } => None,
     }
 }
@@ -221,6 +248,11 @@ mod tests {
             Cause::EngineLost { message: String::new() },
             Cause::Interrupted { signal: 2 },
             Cause::ResultsLimit { limit: 1 << 30 },
+            Cause::DependencyFailed {
+                service: "d\u{1b}[31mb".to_owned(),
+                message: "it ended with exit code 1".to_owned(),
+                log_tail: "FATAL".to_owned(),
+            },
         ]
     }
 
@@ -243,8 +275,20 @@ mod tests {
             "the engine was lost while the test ran",
             "interrupted by SIGINT",
             "the results are larger than --results-limit (1 GiB) and were cut",
+            "the service db failed: it ended with exit code 1",
         ];
         assert_eq!(sentences, expected);
+    }
+
+    #[test]
+    fn a_service_is_no_test_command() {
+        for cause in every_cause() {
+            let sentence = describe_service_cause(&cause);
+            assert!(!sentence.contains("test command") && !sentence.contains("the test "), "{sentence}");
+            if let Cause::Interrupted { .. } = cause {
+                assert_eq!(sentence, describe_cause(&cause));
+            }
+        }
     }
 
     #[test]

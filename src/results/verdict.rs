@@ -239,6 +239,7 @@ pub fn exit_code(verdict: &Verdict, container: Option<i64>, propagate: bool) -> 
                 | Cause::ContainerRemoved
                 | Cause::ResultsLimit { .. }
                 | Cause::ResultsIncomplete { .. }
+                | Cause::DependencyFailed { .. }
                 | Cause::NotStarted { .. },
             ),
         ) => ExitCode::Error,
@@ -246,7 +247,7 @@ pub fn exit_code(verdict: &Verdict, container: Option<i64>, propagate: bool) -> 
         (_, Some(Cause::CommandNotExecutable { .. })) => ExitCode::NotExecutable,
         (Outcome::TimedOut, _) => ExitCode::TimedOut,
         (Outcome::Failed | Outcome::OutOfMemory | Outcome::NotStarted, _) => ExitCode::TestsFailed,
-        (Outcome::Aborted, _) => ExitCode::Error,
+        (Outcome::Aborted | Outcome::DependencyFailed, _) => ExitCode::Error,
     };
     // Only a verdict that the container itself reached is its to propagate.
     match (propagate, code, container.and_then(|code| u8::try_from(code).ok())) {

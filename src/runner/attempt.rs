@@ -145,6 +145,9 @@ pub async fn run(
         files: collected.files,
         log_tail: ran.tail,
         container: Some(created.id),
+        slot: None,
+        offset_seconds: None,
+        log: None,
     };
     context.sink.event(finished(context.plan, &attempt));
     Ok(Attempted { attempt, verdict, kept, results_pending: ran.pending })

@@ -187,6 +187,7 @@ pub fn without_plan(
         attempts: Vec::new(),
         results_dir: None,
         warnings: Vec::new(),
+        run_id: None,
     };
     ended_by(failure, interrupted, known)
 }
@@ -215,5 +216,6 @@ fn blank(job: &Job<'_>) -> TestResult {
         attempts: Vec::new(),
         results_dir: None,
         warnings: Vec::new(),
+        run_id: None,
     }
 }

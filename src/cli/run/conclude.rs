@@ -67,6 +67,8 @@ pub(super) fn conclude(
         outcome: result.outcome,
         exit_code: exit.code(),
         tests: vec![result],
+        services: Vec::new(),
+        runs: Vec::new(),
     };
     let results = redact_results(results, &prepared.redactor);
     if prepared.shell && failure.is_none() {

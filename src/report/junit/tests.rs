@@ -3,7 +3,9 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::*;
-use crate::report::fixtures::{attempt, case, failed_case, failing, passing, run, test, without_cases};
+use crate::report::fixtures::{
+    attempt, case, failed_case, failing, flaky, passing, run, test, without_cases, without_its_service,
+};
 
 fn xml(results: &RunResults) -> String {
     let mut out = Vec::new();
@@ -166,6 +168,42 @@ fn a_flaky_test_with_cases_tells_its_attempts_in_the_suite() {
     let suite = root.only("testsuite");
     assert_eq!(suite.attribute("tests"), Some("1"));
     assert!(suite.only("system-out").text.starts_with("attempt 1: failed after 1.5s"));
+}
+
+#[test]
+fn a_flaky_test_is_passed_with_a_note_in_the_output_of_a_case() {
+    let mut results = flaky();
+    results.tests[0].attempts[1].suites[0].cases[0].stdout = Some("its own ]]> words".to_owned());
+    let root = parse(&xml(&results));
+    assert!(root.all("failure").is_empty() && root.all("error").is_empty());
+    assert_eq!(
+        root.only("testcase").only("system-out").text,
+        "attempt 1: failed after 1.5s: the test command ended with exit code 1\n\
+         attempt 2: passed after 1.5s\n\
+         flaky: passed on attempt 2 only\n\n\
+         its own ]]> words"
+    );
+}
+
+#[test]
+fn the_attempts_of_a_failed_test_stand_at_its_first_failed_case() {
+    let mut results = failing();
+    let mut first = results.tests[0].attempts[0].clone();
+    first.outcome = Outcome::TimedOut;
+    results.tests[0].attempts.insert(0, first);
+    let root = parse(&xml(&results));
+    let cases = root.all("testcase");
+    assert!(cases[0].all("system-out").is_empty());
+    assert!(cases[1].only("system-out").text.starts_with("attempt 1: timed out after 1.5s"));
+}
+
+#[test]
+fn a_test_without_its_service_is_an_error_with_the_services_last_words() {
+    let root = parse(&xml(&without_its_service()));
+    let error = root.only("error");
+    assert_eq!(error.attribute("type"), Some("dependency_failed"));
+    assert_eq!(error.attribute("message"), Some("the service db failed: it ended with exit code 1"));
+    assert_eq!(root.only("system-out").text, "starting\nFATAL: could not open file");
 }
 
 #[test]

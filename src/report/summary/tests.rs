@@ -1,7 +1,9 @@
 use snapbox::{assert_data_eq, str};
 
 use super::*;
-use crate::report::fixtures::{attempt, failed_case, failing, passing, run, test, without_cases};
+use crate::report::fixtures::{
+    attempt, failed_case, failing, passing, run, test, without_cases, without_its_service,
+};
 use crate::results::Cause;
 
 fn plain(results: &RunResults, width: usize) -> String {
@@ -111,6 +113,24 @@ fn a_run_without_tests_has_its_line_too() {
         str![[r"
 SKIPPED  0 tests in 4s
   run      r-42
+
+"]]
+    );
+}
+
+#[test]
+fn a_test_without_its_service_shows_what_the_service_said_last() {
+    assert_data_eq!(
+        plain(&without_its_service(), 70),
+        str![[r"
+DEPENDENCY FAILED  checkout
+  source   label
+  cause    the service db failed: it ended with exit code 1
+             | starting
+             | FATAL: could not open file
+  results  tests/results
+           0 files, 0 B
+  run      r-42, 4s in all
 
 "]]
     );
