@@ -14,6 +14,7 @@ mod generate;
 mod inspect;
 mod plugin;
 mod prune;
+mod report;
 mod results;
 mod run;
 mod secrets;
@@ -65,6 +66,8 @@ enum Command {
     Generate(Box<inspect::InspectArgs>),
     /// Fetch the results of a run whose engine went away.
     Results(results::ResultsArgs),
+    /// Work with reports of earlier runs.
+    Report(report::ReportArgs),
     /// Remove what dead and kept runs left on the engine.
     Prune(prune::PruneArgs),
     /// Look at engine, builder, credentials and permissions, with a hint for each finding.
@@ -190,6 +193,7 @@ fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
+        Command::Report(args) => report::execute(args, &application),
         Command::Run(args) => {
             application.block_on(OnSignal::WindUp, async |app| Box::pin(run::execute(*args, app)).await)
         }

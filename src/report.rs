@@ -4,6 +4,8 @@
 //! are pure: [`sink`] alone writes files. Never changes an outcome and never looks at the environment.
 
 pub mod github;
+pub mod gitlab;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
@@ -12,6 +14,7 @@ pub mod redaction;
 pub mod sink;
 pub mod style;
 pub mod summary;
+pub mod tap;
 pub mod text;
 pub mod wording;
 
@@ -36,8 +39,15 @@ pub trait Exporter: Sync {
 }
 
 /// Every format. A new one is one file and one row here.
-pub static EXPORTERS: &[&dyn Exporter] =
-    &[&junit::Junit, &json::Json, &markdown::Markdown, &github::Annotations];
+pub static EXPORTERS: &[&dyn Exporter] = &[
+    &junit::Junit,
+    &json::Json,
+    &markdown::Markdown,
+    &github::Annotations,
+    &html::Html,
+    &tap::Tap,
+    &gitlab::CodeQuality,
+];
 
 /// The exporter of that name.
 pub fn find(name: &str) -> Result<&'static dyn Exporter, UnknownFormat> {

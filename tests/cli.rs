@@ -77,6 +77,8 @@ fn help_of_every_subcommand_names_flags_defaults_and_variables() {
     world.run(&["run", "--help"]).success().stdout_eq(file!["snapshots/help-run.txt"]);
     world.run(&["help", "run"]).success().stdout_eq(file!["snapshots/help-run.txt"]);
     world.run(&["build", "--help"]).success().stdout_eq(file!["snapshots/help-build.txt"]);
+    world.run(&["report", "--help"]).success().stdout_eq(file!["snapshots/help-report.txt"]);
+    world.run(&["report", "merge", "--help"]).success().stdout_eq(file!["snapshots/help-report-merge.txt"]);
     world.run(&["results", "--help"]).success().stdout_eq(file!["snapshots/help-results.txt"]);
     world.run(&["prune", "--help"]).success().stdout_eq(file!["snapshots/help-prune.txt"]);
     world.run(&["doctor", "--help"]).success().stdout_eq(file!["snapshots/help-doctor.txt"]);
@@ -99,6 +101,116 @@ fn inspect_and_generate_take_what_run_takes() {
     };
     assert_eq!(flags("inspect"), flags("run"));
     assert_eq!(flags("generate"), flags("run"));
+}
+
+/// A report of one test, as `--report json` writes it.
+fn report_of(run: &str, name: &str, outcome: &str, exit_code: u8) -> String {
+    format!(
+        r#"{{"schema": 1, "version": "0.1.0", "run_id": "{run}", "engine": "Docker Engine 20.10.24",
+  "started_at": "2026-11-21T06:30:00Z", "seconds": 2.0, "outcome": "{outcome}", "exit_code": {exit_code},
+  "tests": [{{"name": "{name}", "image": "shop:1.4", "image_id": "", "test_image": "", "type": "integration",
+    "source": "label", "outcome": "{outcome}", "attempts": [], "results_dir": null, "warnings": []}}]}}"#
+    )
+}
+
+#[test]
+fn reports_of_shards_are_merged_into_any_format() {
+    let world = World::at_home();
+    world.write("1.json", &report_of("r-1", "checkout", "passed", 0));
+    world.write("2.json", &report_of("r-2", "checkout", "failed", 1));
+    world.write("3.json", &report_of("r-3", "cart", "flaky", 0));
+    let merge = ["report", "merge", "--report", "tap=-", "--report", "html=out/page.html"];
+    let files = ["1.json", "2.json", "3.json"];
+    world
+        .run(&[&merge[..], &files[..]].concat())
+        .success()
+        .stdout_eq(str![[r#"
+TAP version 14
+# docker-test [VERSION], run merge-c6c066dc236e on Docker Engine 20.10.24
+1..3
+ok 1 - checkout (r-1)
+  ---
+  outcome: "passed"
+  duration_ms: -0
+  image: "shop:1.4"
+  ...
+not ok 2 - checkout (r-2)
+  ---
+  outcome: "failed"
+  duration_ms: -0
+  image: "shop:1.4"
+  ...
+ok 3 - cart
+  ---
+  outcome: "flaky"
+  duration_ms: -0
+  image: "shop:1.4"
+  ...
+
+"#]])
+        .stderr_eq("FAILED  3 tests, 1 not passed, 1 flaky of 3 reports in 2s\n");
+    assert!(world.home.path().join("out/page.html").exists());
+    world.run(&["report", "merge", "--exit-code", "2.json", "1.json"]).code(1);
+
+    // Without a format it is the JSON again, which can be merged further, also in the place of a part.
+    world.run(&["report", "merge", "--report", "json=1.json", "1.json", "3.json"]).success().stdout_eq("");
+    world.run(&["report", "merge", "1.json", "2.json"]).success().stdout_eq(str![[r#"
+{
+  "schema": 1,
+...
+  "runs": [
+    {
+      "run_id": "r-1",
+...
+      "run_id": "r-3",
+...
+      "run_id": "r-2",
+...
+}
+
+"#]]);
+}
+
+#[test]
+fn what_cannot_be_merged_is_named_with_its_place() {
+    let world = World::at_home();
+    world.write("good.json", &report_of("r-1", "checkout", "passed", 0));
+    world.write("bad.json", "{\n  \"schema\": 1,\n  \"version\": []\n}\n");
+    world.write("later.json", "{\"schema\": 2}");
+    world.write("junit.xml", "<testsuites/>");
+    let merge = |file: &str| world.run(&["report", "merge", "good.json", file]).code(125).stdout_eq("");
+    merge("bad.json").stderr_eq(str![[r#"
+docker-test: bad.json:3:13: invalid type: sequence, expected a string
+  hint: reports to be read again are written by --report json=PATH
+
+"#]]);
+    merge("later.json").stderr_eq(str![[r#"
+docker-test: later.json has schema 2, and this version of docker-test reads schema 1
+  hint: use one version of docker-test for all of them
+
+"#]]);
+    merge("junit.xml").stderr_eq(str![[r#"
+docker-test: junit.xml:1:1: expected value
+  hint: reports to be read again are written by --report json=PATH
+
+"#]]);
+    merge("good.json").stderr_eq(str![[r#"
+docker-test: good.json holds the run r-1, which good.json holds already
+  hint: name the report of each run once
+
+"#]]);
+    merge("none.json").stderr_eq(str![[r#"
+docker-test: cannot read the report none.json
+  because: No such file or directory (os error 2)
+  hint: check the path and its permissions
+
+"#]]);
+    merge(".").stderr_eq(str![[r#"
+docker-test: cannot read the report .
+  because: it is a directory, and no regular file
+  hint: check the path and its permissions
+
+"#]]);
 }
 
 #[test]
@@ -156,7 +268,7 @@ For more information, try '--help'.
 "#]]);
     world.run(&["--report", "junti=a.xml", "shop:1.4"]).code(125).stderr_eq(str![[r#"
 docker-test: unknown report format `junti`
-  hint: did you mean `junit`? There are: junit, json, markdown, github
+  hint: did you mean `junit`? There are: junit, json, markdown, github, html, tap, gitlab
 
 "#]]);
     world.run(&["SHOP:1.4"]).code(125).stderr_eq(str![[r#"
@@ -414,7 +526,7 @@ fn manual_pages_are_roff_and_an_unknown_one_is_answered_with_those_there_are() {
     world.run(&["man", "prune"]).success().stdout_eq("...\n.SH OPTIONS\n...\n");
     world.run(&["man", "nosuch"]).code(125).stderr_eq(str![[r#"
 docker-test: there is no subcommand `nosuch`
-  hint: there are run, build, inspect, generate, results, prune, doctor, completions, man
+  hint: there are run, build, inspect, generate, results, report, prune, doctor, completions, man
 
 "#]]);
 }
@@ -692,7 +804,7 @@ fn help_about_what_is_not_there_says_what_there_is() {
     world.run(&["help", "help"]).success().stdout_eq(file!["snapshots/help.txt"]);
     world.run(&["help", "biuld"]).code(125).stdout_eq("").stderr_eq(str![[r#"
 docker-test: there is no subcommand `biuld`
-  hint: did you mean `build`? There are run, build, inspect, generate, results, prune, doctor, completions, man
+  hint: did you mean `build`? There are run, build, inspect, generate, results, report, prune, doctor, completions, man
 
 "#]]);
 }

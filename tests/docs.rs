@@ -20,8 +20,18 @@ use docker_test::metadata::recipe::Feature;
 use docker_test::report::EXPORTERS;
 use snapbox::{Assert, IntoData};
 
-const COMMANDS: [&str; 9] =
-    ["run", "build", "inspect", "generate", "results", "prune", "doctor", "completions", "man"];
+const COMMANDS: [&str; 10] = [
+    "run",
+    "build",
+    "inspect",
+    "generate",
+    "results",
+    "report merge",
+    "prune",
+    "doctor",
+    "completions",
+    "man",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -344,6 +354,44 @@ fn every_report_format_is_in_the_documentation() {
     let text = read("docs/reports.md");
     for exporter in EXPORTERS {
         assert!(text.contains(&format!("\n| `{}` | ", exporter.name())), "{}", exporter.name());
+    }
+}
+
+/// The names of the fields that a document has, however deep.
+fn fields(value: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Array(items) => items.iter().for_each(|item| fields(item, found)),
+        serde_json::Value::Object(map) => {
+            for (name, item) in map {
+                found.insert(name.clone());
+                fields(item, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_of_the_json_report_is_in_the_documentation() {
+    let document = read("tests/fixtures/reports/everything.json");
+    let results = docker_test::results::stored::parse(document.as_bytes(), "everything.json").unwrap();
+    let written = serde_json::to_value(&results).unwrap();
+    let mut found = BTreeSet::new();
+    fields(&written, &mut found);
+    let mut expected = BTreeSet::new();
+    fields(&serde_json::from_str(&document).unwrap(), &mut expected);
+    assert_eq!(found, expected, "the document is to hold every field that there is, and no other");
+    let text = read("docs/reports.md");
+    let (_, text) = text.split_once("### `json`").unwrap();
+    let (text, _) = text.split_once("### GitHub Actions").unwrap();
+    for field in found {
+        let forms = ["`", ".", "]."].iter().flat_map(|before| {
+            ["`", "?`", "[]`", "[]?`"]
+                .iter()
+                .map(|after| format!("{before}{field}{after}"))
+                .collect::<Vec<_>>()
+        });
+        assert!(forms.into_iter().any(|form| text.contains(&form)), "docs/reports.md does not name {field}");
     }
 }
 

@@ -96,7 +96,8 @@ pub(super) fn unknown_topic(argv: &[OsString], subcommands: &[String], plugin: b
 /// The subcommand that was probably meant where the first word is none and so became the name of an image.
 pub(super) fn mistyped<'names>(argv: &[OsString], subcommands: &'names [String]) -> Option<&'names str> {
     let words = argv.get(1..)?;
-    let first = words.get(global_end(words))?.to_str()?;
+    // A flag before the image resembles a subcommand at times (`--report`), and is none.
+    let first = words.get(global_end(words))?.to_str().filter(|word| !word.starts_with('-'))?;
     nearest(first, subcommands.iter().map(String::as_str).chain(["help"])).filter(|near| *near != first)
 }
 
@@ -207,9 +208,10 @@ mod tests {
 
     #[test]
     fn an_image_that_is_named_almost_like_a_subcommand_may_be_one() {
-        let subcommands = ["run", "build", "inspect"].map(str::to_owned);
+        let subcommands = ["run", "build", "inspect", "report"].map(str::to_owned);
         let table = [
             ("docker-test isnpect", Some("inspect")),
+            ("docker-test --report junit=a.xml shop:1.4", None),
             ("docker-test -H tcp://a:1 biuld .", Some("build")),
             ("docker-test inspect", None),
             ("docker-test hlep", Some("help")),
