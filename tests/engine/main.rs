@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, with the place")]
 
+mod browser;
 mod fixture;
 mod support;
 
@@ -19,6 +20,7 @@ mod inspect;
 mod lifecycle;
 mod live;
 mod output;
+mod page;
 mod plugin;
 mod podman;
 mod prune;
