@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use docker_test::results::ResultFile;
 use docker_test::results::archive::{self, Limits};
-use docker_test::results::collect::{ReadLimits, read_reports};
+use docker_test::results::collect::{Left, ReadLimits, read_reports};
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::ground::{Ground, PROGRAM};
@@ -134,7 +134,8 @@ fn cases(directory: &Path) -> Result<f64, Failure> {
     let files = [ResultFile { path: "junit.xml".to_owned(), size: u64::try_from(text.len())? }];
     drop(text);
     let before = Instant::now();
-    let reports = read_reports(directory, &files, &ReadLimits::default());
+    let left = Left { files: &files, links: &[], since: None };
+    let reports = read_reports(directory, left, &ReadLimits::default());
     let taken = milliseconds(before);
     fs::remove_file(path)?;
     let counts = reports.counts;

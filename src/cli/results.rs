@@ -14,7 +14,7 @@ use crate::error::{Category, Diagnose, Failure};
 use crate::exit_code::ExitCode;
 use crate::ledger::{self, LostRun, RunState};
 use crate::results::directory::ResultsDirectory;
-use crate::runner::collect;
+use crate::runner::collect::{self, Wanted};
 
 /// Flags of `results`.
 #[derive(Debug, Args)]
@@ -107,7 +107,8 @@ pub(super) async fn execute(args: ResultsArgs, app: Running) -> Result<ExitCode,
         args.results_dir.map_or_else(|| directory.clone(), |path| app.environment.current_dir().join(path));
     let target = ResultsDirectory::prepare(&directory, &run_id)?;
     let never = std::future::pending();
-    let collected = collect::take_out(engine, container, results, target.staging(), *limit, never).await;
+    let wanted = Wanted { limit: *limit, since: None };
+    let collected = collect::take_out(engine, container, results, target.staging(), wanted, never).await;
     for warning in &collected.warnings {
         terminal::note(&format!("docker-test: {warning}\n"));
     }

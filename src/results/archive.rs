@@ -58,6 +58,10 @@ pub struct Extracted {
     pub skipped: Vec<Skipped>,
     /// How many entries were left out in all.
     pub skipped_count: u64,
+    /// How many of those lay too deep: honest files, other than what else is left out.
+    pub too_deep: u64,
+    /// Symbolic links to files that were taken out, with the paths of both.
+    pub links: Vec<(String, String)>,
     /// The limit in bytes, where it was reached: the last file is cut there, and nothing after it was read.
     pub truncated: Option<u64>,
 }

@@ -1,7 +1,8 @@
 //! Finds the reports among the files that a test left, and reads them.
 //!
 //! Owns the choice (JUnit by its root element, TAP by name or version line), the order, and the limits that all reports
-//! of one attempt share. A report that is broken is a problem to show, never a reason to stop. Follows no symbolic link.
+//! of one attempt share. A report that is broken is a problem to show, never a reason to stop. What is older than the
+//! test cannot speak for it. Follows no symbolic link but those that were taken out with the file they lead to.
 
 mod case_list;
 pub(crate) mod text;
@@ -16,6 +17,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::OFlag;
 use serde::Serialize;
@@ -59,6 +61,20 @@ pub struct Reports {
     pub omitted: u64,
     /// Reports that were read as far as possible, or not at all.
     pub problems: Vec<ReportProblem>,
+    /// Reports that were there before the test began, with nothing bad in them: they are not counted.
+    pub older: Vec<String>,
+}
+
+/// What a test left, as far as reports are looked for in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Left<'a> {
+    /// The files, relative to the results directory.
+    pub files: &'a [ResultFile],
+    /// Symbolic links among them: path of the link, path of the file.
+    pub links: &'a [(String, String)],
+    /// When the test was started, where that is known. A file that was last changed before, by whole seconds, came with
+    /// the image or a volume: what is good in it is not counted.
+    pub since: Option<SystemTime>,
 }
 
 /// A report that could not be read whole.
@@ -78,41 +94,90 @@ enum Kind {
     NoReport,
 }
 
-/// Reads the reports among `files`, which are relative to `directory`, in the order of their paths.
+/// Reads the reports among what was left in `directory`, in the order of their paths.
 #[must_use]
-pub fn read_reports(directory: &Path, files: &[ResultFile], limits: &ReadLimits) -> Reports {
-    let mut paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+pub fn read_reports(directory: &Path, left: Left<'_>, limits: &ReadLimits) -> Reports {
+    let mut paths: Vec<(&str, &str)> = left.files.iter().map(|file| (&*file.path, &*file.path)).collect();
+    // A file that bears the name of a report itself is read under that.
+    let only_by_link =
+        |(link, file): &&(String, String)| is_named_as_report(link) && !is_named_as_report(file);
+    paths.extend(left.links.iter().filter(only_by_link).map(|(link, file)| (&**link, &**file)));
     paths.sort_unstable();
     paths.dedup();
     let mut list = CaseList::new(*limits);
+    let mut older = Vec::new();
     let mut problems = Vec::new();
-    for path in paths {
-        if let Err(message) = read_report(directory, path, &mut list)
-            && problems.len() < PROBLEM_LIMIT
-        {
-            problems.push(ReportProblem { file: path.to_owned(), message });
+    for (path, file) in paths {
+        match read_report(directory, path, file, left.since, &mut list) {
+            Ok(Found::Older) => older.push(path.to_owned()),
+            Err(message) if problems.len() < PROBLEM_LIMIT => {
+                problems.push(ReportProblem { file: path.to_owned(), message });
+            }
+            Ok(Found::Counted | Found::NoReport) | Err(_) => {}
         }
     }
-    Reports { suites: list.suites, counts: list.counts, omitted: list.omitted, problems }
+    Reports { suites: list.suites, counts: list.counts, omitted: list.omitted, problems, older }
 }
 
-fn read_report(directory: &Path, path: &str, list: &mut CaseList) -> Result<(), String> {
+/// What became of a file.
+enum Found {
+    Counted,
+    Older,
+    NoReport,
+}
+
+/// `path` is what the file is called, `file` where it is.
+fn read_report(
+    directory: &Path,
+    path: &str,
+    file: &str,
+    since: Option<SystemTime>,
+    list: &mut CaseList,
+) -> Result<Found, String> {
     let unreadable = |error: io::Error| format!("cannot read the file: {error}");
-    let named_as_report = has_extension(path, "xml") || has_extension(path, "tap");
-    let mut file = match open_inside(directory, path) {
+    let mut file = match open_inside(directory, file) {
         Ok(file) => file,
         // Only a report that goes unread is worth a word.
-        Err(error) => return if named_as_report { Err(unreadable(error)) } else { Ok(()) },
+        Err(error) => {
+            return if is_named_as_report(path) { Err(unreadable(error)) } else { Ok(Found::NoReport) };
+        }
     };
     let kind = kind_of(path, &mut file).map_err(unreadable)?;
-    file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
-    let reader = BufReader::with_capacity(64 * 1024, file);
-    match kind {
-        Kind::Junit => junit::read_into(reader, path, list).map_err(|error| Failure::from(error).to_string()),
-        Kind::Tap => tap::read_into(reader, path, list).map_err(|error| Failure::from(error).to_string()),
-        Kind::Broken(message) => Err(message.to_owned()),
-        Kind::NoReport => Ok(()),
+    let is_older = since.is_some_and(|since| was_changed_before(&file, since));
+    let mut read_into = |list: &mut CaseList| {
+        file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+        let reader = BufReader::with_capacity(64 * 1024, &file);
+        match kind {
+            Kind::Junit => {
+                junit::read_into(reader, path, list).map_err(|error| Failure::from(error).to_string())
+            }
+            Kind::Tap => tap::read_into(reader, path, list).map_err(|error| Failure::from(error).to_string()),
+            Kind::Broken(message) => Err(message.to_owned()),
+            Kind::NoReport => Ok(()),
+        }
+    };
+    if matches!(kind, Kind::NoReport) {
+        return Ok(Found::NoReport);
     }
+    if is_older {
+        // A test may give its files times of their own: what is bad counts whatever its time.
+        let mut apart = CaseList::new(ReadLimits { max_cases: 0, ..ReadLimits::default() });
+        if read_into(&mut apart).is_ok() && apart.counts.bad() == 0 {
+            return Ok(Found::Older);
+        }
+    }
+    read_into(list).map(|()| Found::Counted)
+}
+
+fn is_named_as_report(path: &str) -> bool {
+    has_extension(path, "xml") || has_extension(path, "tap")
+}
+
+/// In whole seconds: an archive may hold no more.
+fn was_changed_before(file: &File, moment: SystemTime) -> bool {
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let changed = file.metadata().and_then(|metadata| metadata.modified());
+    changed.is_ok_and(|changed| seconds(changed) < seconds(moment))
 }
 
 fn kind_of(path: &str, file: &mut File) -> io::Result<Kind> {

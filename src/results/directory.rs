@@ -187,7 +187,7 @@ impl ResultsDirectory {
         let staging = place.path(&run_id, "partial");
         let create = DirectoryError::io("create the directory", &staging);
         let final_mode = make_private(&staging).map_err(create)?;
-        Ok(Self {
+        let directory = Self {
             target,
             place,
             staging,
@@ -196,10 +196,14 @@ impl ResultsDirectory {
             committed: false,
             _lock: lock,
             parents: CreatedParents::default(),
-        })
+        };
+        // Now: when the results have filled the disk there is no room for it.
+        let (staging, run_id) = (&directory.staging, &directory.run_id);
+        marker::write(staging, run_id).map_err(DirectoryError::io("write the marker into", staging))?;
+        Ok(directory)
     }
 
-    /// An empty directory of mode 0700 to put the new results into.
+    /// A directory of mode 0700, empty but for docker-test's marker, to put the new results into.
     #[must_use]
     pub fn staging(&self) -> &Path {
         &self.staging
@@ -215,8 +219,6 @@ impl ResultsDirectory {
     pub fn commit(mut self) -> Result<Committed, DirectoryError> {
         // The user may have put files there while the test ran.
         judge(&self.target)?;
-        marker::write(&self.staging, &self.run_id)
-            .map_err(DirectoryError::io("write the marker into", &self.staging))?;
         let leftover = if self.place.inside {
             replace::contents(&self.target, &self.place, &self.staging, &self.run_id)
         } else {

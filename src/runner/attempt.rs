@@ -4,8 +4,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::signal::unix::SignalKind;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -111,7 +113,9 @@ pub async fn run(
     let ran = run_created(context, &place, interrupts).await?;
     let collected = if ran.reachable && !ran.forced {
         let started = !matches!(ran.ending, Ending::NotStarted { .. });
-        let collecting = collect::collect(context, &created.id, started, directory, interrupts);
+        let since = ran.started_at.as_deref().and_then(|at| OffsetDateTime::parse(at, &Rfc3339).ok());
+        let since = since.map(SystemTime::from);
+        let collecting = collect::collect(context, &created.id, started, since, directory, interrupts);
         tokio::join!(collecting, context.housekeeping.sweep_again()).0
     } else {
         Collected::default()

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
@@ -13,7 +14,7 @@ use crate::engine::docker::Archive;
 use crate::engine::{Engine, EngineError};
 use crate::image::template::results_directory_name;
 use crate::results::archive::{self, Extracted, Limits as ArchiveLimits};
-use crate::results::collect::{ReadLimits, Reports, read_reports};
+use crate::results::collect::{Left, ReadLimits, Reports, read_reports};
 use crate::results::directory::ResultsDirectory;
 use crate::results::{CaseCounts, CaseSuite, ResultFile};
 use crate::signal;
@@ -43,11 +44,12 @@ pub struct Collected {
 }
 
 /// Takes the results of one attempt into the staging part of `directory`. A test that was not `started` is expected to
-/// have none.
+/// have none; `since` is when it was.
 pub async fn collect(
     context: &AttemptContext<'_>,
     container: &str,
     started: bool,
+    since: Option<SystemTime>,
     directory: &mut ResultsDirectory,
     interrupts: &mut signal::Receiver,
 ) -> Collected {
@@ -63,7 +65,8 @@ pub async fn collect(
         }
         signal::wait_for(interrupts, 2).await
     };
-    let collected = take_out(context.engine, container, path, &staging, limit, forced).await;
+    let collected =
+        take_out(context.engine, container, path, &staging, Wanted { limit, since }, forced).await;
     if started || !collected.files.is_empty() {
         context.sink.event(RunEvent::Collected {
             directory: directory.target().display().to_string(),
@@ -74,13 +77,22 @@ pub async fn collect(
     collected
 }
 
+/// What is taken out, and what of it counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// The most bytes.
+    pub limit: u64,
+    /// When the test was started by the engine's clock, where reports are to be told from older ones.
+    pub since: Option<SystemTime>,
+}
+
 /// Takes `path` out of a container into `destination`, until `forced` resolves.
 pub async fn take_out(
     engine: &Engine,
     container: &str,
     path: &str,
     destination: &std::path::Path,
-    limit: u64,
+    wanted: Wanted,
     forced: impl Future<Output = signal::Interrupts>,
 ) -> Collected {
     let root =
@@ -88,13 +100,14 @@ pub async fn take_out(
     let (reader, feeding) = ArchiveReader::spawn(engine.archive(container, path));
     let destination: PathBuf = destination.to_owned();
     let mut extracting = tokio::task::spawn_blocking(move || {
-        let limits = ArchiveLimits { max_bytes: limit, ..ArchiveLimits::default() };
+        let limits = ArchiveLimits { max_bytes: wanted.limit, ..ArchiveLimits::default() };
         let (extracted, problem) = match archive::extract(reader, &root, &destination, &limits) {
             Ok(extracted) => (extracted, None),
             // What came before the fault is good.
             Err(error) => (*error.extracted, Some(causes(&error.problem))),
         };
-        let reports = read_reports(&destination, &extracted.files, &ReadLimits::default());
+        let left = Left { files: &extracted.files, links: &extracted.links, since: wanted.since };
+        let reports = read_reports(&destination, left, &ReadLimits::default());
         (extracted, problem, reports)
     });
     let mut forced_by = None;
@@ -131,6 +144,9 @@ fn summarise(
             None
         }
         (Err(error), _) if extracted.truncated.is_none() => Some(error.to_string()),
+        (_, None) if extracted.too_deep > 0 => {
+            Some(format!("{} files and directories lie deeper than are taken out", extracted.too_deep))
+        }
         (_, problem) => problem,
     };
     if let Some(limit) = extracted.truncated {
@@ -141,6 +157,15 @@ fn summarise(
     }
     if extracted.skipped_count > 5 {
         warnings.push(format!("not taken: {} more", extracted.skipped_count - 5));
+    }
+    if !reports.older.is_empty() {
+        let names: Vec<&str> = reports.older.iter().take(3).map(String::as_str).collect();
+        let more = reports.older.len().saturating_sub(3);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        warnings.push(format!(
+            "not counted: {}{more}: older than the test, from the image or a volume",
+            names.join(", ")
+        ));
     }
     for problem in &reports.problems {
         warnings.push(format!("{}: {}", problem.file, problem.message));

@@ -276,8 +276,21 @@ fn a_full_disk_is_an_error_that_names_it_and_a_failed_test_still_fails() {
         ran.assert_stderr(if code == 1 { "FAILED" } else { "ABORTED" });
         assert_clean(&ran.stderr);
     }
+    // What there was room for is there, and nothing of an earlier run.
+    let small = format!("echo x > /var/tests/results/a; {fill}; exit 3");
+    sandbox.expect(1, &script(&["--results-dir", directory], &image, &small));
+    assert_eq!(tree(Path::new(directory)), ["a"]);
     sandbox.expect(0, &script(&["--results-dir", directory], &image, "echo x > /var/tests/results/file"));
     assert_eq!(tree(Path::new(directory)), ["file"]);
+}
+
+#[test]
+fn results_too_deep_to_be_taken_are_an_error() {
+    let sandbox = Sandbox::new();
+    let image = plain(&sandbox);
+    let deep = "cd /var/tests/results; for i in $(seq 70); do mkdir d; cd d; done; echo x > file";
+    let ran = sandbox.expect(125, &script(&[], &image, deep));
+    ran.assert_stderr("deeper than");
 }
 
 #[test]

@@ -69,6 +69,34 @@ fn a_file_that_is_no_report_is_not_judged() {
 }
 
 #[test]
+fn a_report_that_came_with_the_image_is_no_pass_of_this_run() {
+    let sandbox = Sandbox::new();
+    let report = GOOD.replace('"', "'");
+    let image = crate::live::image_with(
+        &sandbox,
+        &format!(
+            "RUN mkdir -p /var/tests/results && echo \"{report}\" > /var/tests/results/old.xml && sleep 2\n"
+        ),
+    );
+    let ran = sandbox.expect(0, &script(&[], &image, "true"));
+    ran.assert_stderr("not counted: old.xml");
+    assert!(!ran.stderr.contains("2 passed"), "{}", ran.stderr);
+    sandbox.expect(1, &script(&["--no-tests", "fail"], &image, "true"));
+    sandbox.expect(1, &script(&["--trust", "report"], &image, "exit 3"));
+    let shell = leaving("new.xml", GOOD, 0);
+    sandbox.expect(0, &script(&["--no-tests", "fail"], &image, &shell)).assert_stderr("2 passed");
+    // It is taken out all the same.
+    assert!(sandbox.result("old.xml").contains("testsuite"));
+}
+
+#[test]
+fn a_report_behind_a_link_is_judged() {
+    let shell =
+        leaving("run-7.log", BAD, 0).replace("exit 0", "ln -s run-7.log /var/tests/results/junit.xml");
+    judged(&[(&[], shell, 1)]);
+}
+
+#[test]
 fn tap_files_are_judged_like_junit_files() {
     let ran = judged(&[
         (&[], leaving("a.tap", "1..2\nok 1 - works\nok 2 - later # SKIP not here", 0), 0),

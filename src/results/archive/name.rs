@@ -145,19 +145,27 @@ pub(super) fn printable(raw: &[u8]) -> String {
 /// A file name without anything that a terminal, a shell script or a report would stumble over.
 ///
 /// Control characters, direction marks and bytes that are not UTF-8 become `%XX`, and so does a `%` that could be taken
-/// for such an escape. A name that is too long ends in a digest of the whole.
+/// for such an escape. A name that is too long ends in a digest of the whole, and in its extension, by which a report
+/// is known.
 fn safe_component(raw: &[u8]) -> String {
     let escaped = escape(raw);
     if escaped.len() <= COMPONENT_LIMIT {
         return escaped;
     }
+    let extension = escaped
+        .rsplit_once('.')
+        .map(|(_, extension)| extension)
+        .filter(|extension| extension.len() <= 8 && extension.bytes().all(|b| b.is_ascii_alphanumeric()))
+        .map(|extension| format!(".{extension}"))
+        .unwrap_or_default();
     let digest = Sha256::digest(raw);
-    let mut name = escaped[..escaped.floor_char_boundary(COMPONENT_LIMIT - 33)].to_owned();
+    let room = COMPONENT_LIMIT - 33 - extension.len();
+    let mut name = escaped[..escaped.floor_char_boundary(room)].to_owned();
     name.push('~');
     for byte in digest.iter().take(16) {
         let _ = write!(name, "{byte:02x}");
     }
-    name
+    name + &extension
 }
 
 fn escape(raw: &[u8]) -> String {

@@ -201,6 +201,7 @@ fn links_that_stay_inside_are_kept() {
     assert_eq!(unpacked.files(), ["run 1/log"]);
     assert_eq!(fs::read_link(unpacked.path("latest")).unwrap(), Path::new("run 1/log"));
     assert_eq!(unpacked.read("run 1/up/log"), "x");
+    assert_eq!(unpacked.ok().links, [("latest".to_owned(), "run 1/log".to_owned())]);
     let skipped: Vec<_> = unpacked.skipped().into_iter().map(|(path, _)| path).collect();
     assert_eq!(skipped, ["results/abs", "results/run 1/out", "broken"]);
 }
@@ -436,11 +437,28 @@ fn too_many_entries_end_the_reading_and_what_came_stays() {
 }
 
 #[test]
+fn a_name_that_is_shortened_keeps_the_extension_that_makes_it_a_report() {
+    let long = "\u{1}".repeat(120);
+    let unpacked = unpack(
+        results().file(&format!("results/{long}.xml"), b"x").file(&format!("results/{long}.a b"), b"x"),
+    );
+    let files = unpacked.files();
+    assert_eq!(files.len(), 2);
+    assert!(files.iter().all(|file| file.len() <= 255 && file.contains('~')), "{files:?}");
+    assert_eq!(
+        files.iter().filter(|file| file.rsplit_once('.').is_some_and(|(_, end)| end == "xml")).count(),
+        1,
+        "{files:?}"
+    );
+}
+
+#[test]
 fn names_are_limited_in_depth_and_in_all() {
     let limits = Limits { max_depth: 3, max_name_bytes: 100, ..Limits::default() };
     let tar = results().file("results/a/b/c/d", b"x").file("results/a/b/c", b"x").end();
     let unpacked = Unpacked::new(&tar, &limits);
     assert_eq!(unpacked.files(), ["a/b/c"]);
+    assert_eq!(unpacked.ok().too_deep, 1);
     let mut tar = results();
     for number in 0..10 {
         tar = tar.file(&format!("results/{number:030}"), b"x");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::disk::{self, Made, write_problem};
-use super::name::{Root, SafePath, link_text, printable};
+use super::name::{Misplaced, Root, SafePath, link_text, printable};
 use super::stream::{Entry, Kind, Stream};
 use super::{ArchiveProblem, Extracted, Limits};
 use crate::results::ResultFile;
@@ -63,7 +63,10 @@ impl<'d> Tree<'d> {
     ) -> Result<(), ArchiveProblem> {
         let is_file = matches!(entry.kind, Kind::File | Kind::HardLink(_));
         let made = match root.place(&entry.path, is_file, self.limits.max_depth) {
-            Err(misplaced) => Err(misplaced.reason()),
+            Err(misplaced) => {
+                self.extracted.too_deep += u64::from(misplaced == Misplaced::TooDeep);
+                Err(misplaced.reason())
+            }
             Ok(path) if is_reserved(&path.0) => Err("its name is reserved for docker-test"),
             Ok(path) => self.add_at(stream, entry, root, path)?,
         };
@@ -192,6 +195,15 @@ impl<'d> Tree<'d> {
         self.record(path.clone(), Node::File { size: 0 })?;
         let mut size = 0;
         let outcome = self.copy_content(stream, &mut file, &path, &mut size);
+        if matches!(outcome, Err(ArchiveProblem::DiskFull { .. })) {
+            // A piece of a file is worth less than the room it takes from everything else.
+            drop(file);
+            let _ = fs::remove_file(self.on_disk(&path));
+            self.nodes.remove(&path);
+            self.extracted.skip(path.0, "there was no room for it");
+            outcome?;
+            return Ok(Ok(()));
+        }
         self.record(path, Node::File { size })?;
         outcome?;
         disk::set_modified(&file, entry.modified);
@@ -254,7 +266,11 @@ impl<'d> Tree<'d> {
             let Node::Link { raw } = node else { continue };
             let made = match link_text(path, raw) {
                 Ok((text, target)) if target.0.is_empty() || nodes.contains_key(&target) => {
-                    disk::make_link(&text, &self.on_disk(path))
+                    let made = disk::make_link(&text, &self.on_disk(path));
+                    if let (Ok(Ok(())), Some(Node::File { .. })) = (&made, nodes.get(&target)) {
+                        self.extracted.links.push((path.0.clone(), target.0));
+                    }
+                    made
                 }
                 Ok(_) => Ok(Err("it is a link to nothing that was taken out")),
                 Err(reason) => Ok(Err(reason)),

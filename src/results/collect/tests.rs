@@ -1,5 +1,7 @@
 use std::fs;
+use std::fs::File;
 use std::os::unix::fs::symlink;
+use std::time::Duration;
 
 use super::*;
 use crate::results::CaseStatus;
@@ -10,7 +12,7 @@ fn fixtures() -> PathBuf {
 
 fn read_fixture(path: &str) -> Reports {
     let files = [ResultFile { path: path.to_owned(), size: 0 }];
-    read_reports(&fixtures(), &files, &ReadLimits::default())
+    read_reports(&fixtures(), left(&files), &ReadLimits::default())
 }
 
 fn all_below(directory: &Path, relative: &str, found: &mut Vec<ResultFile>) {
@@ -73,7 +75,7 @@ fn the_reports_of_real_tools_are_counted_exactly() {
 fn every_fixture_is_read_and_no_other_file_is() {
     let mut files = Vec::new();
     all_below(&fixtures(), "", &mut files);
-    let reports = read_reports(&fixtures(), &files, &ReadLimits::default());
+    let reports = read_reports(&fixtures(), left(&files), &ReadLimits::default());
     assert_eq!(reports.problems, []);
     let mut sources: Vec<&str> = reports.suites.iter().map(|suite| suite.source.as_str()).collect();
     assert!(sources.is_sorted(), "{sources:?}");
@@ -129,7 +131,7 @@ fn a_broken_report_is_a_problem_and_the_others_are_read() {
         ("half.xml", "<?xml version='1.0'?>"),
         ("no.tap", "hello\n"),
     ]);
-    let reports = read_reports(directory.path(), &files, &ReadLimits::default());
+    let reports = read_reports(directory.path(), left(&files), &ReadLimits::default());
     assert_eq!(reports.counts, CaseCounts { passed: 1, failed: 1, errored: 0, skipped: 0 });
     let problems: Vec<_> = reports.problems.iter().map(|problem| problem.file.as_str()).collect();
     assert_eq!(problems, ["a/cut.xml", "empty.xml", "half.xml", "no.tap", "noise.xml"]);
@@ -145,7 +147,7 @@ fn what_is_no_report_is_left_alone() {
         ("TAP.LOG", "TAP version 13\n1..1\nok 1 - a\n"),
         ("UPPER.XML", GOOD),
     ]);
-    let reports = read_reports(directory.path(), &files, &ReadLimits::default());
+    let reports = read_reports(directory.path(), left(&files), &ReadLimits::default());
     assert_eq!(reports.problems, []);
     let sources: Vec<_> = reports.suites.iter().map(|suite| suite.source.as_str()).collect();
     assert_eq!(sources, ["TAP.LOG", "UPPER.XML"]);
@@ -164,7 +166,7 @@ fn no_link_is_followed_and_no_path_leads_out() {
     {
         files.push(ResultFile { path: path.to_owned(), size: 1 });
     }
-    let reports = read_reports(directory.path(), &files, &ReadLimits::default());
+    let reports = read_reports(directory.path(), left(&files), &ReadLimits::default());
     assert_eq!(reports.counts.total(), 0);
     assert_eq!(reports.problems.len(), 6, "{:?}", reports.problems);
 }
@@ -174,7 +176,54 @@ fn the_limits_are_shared_by_all_reports() {
     let (directory, files) =
         directory_with(&[("a.xml", GOOD), ("b.xml", GOOD), ("c.tap", "1..1\nnot ok 1\n")]);
     let limits = ReadLimits { max_cases: 2, ..ReadLimits::default() };
-    let reports = read_reports(directory.path(), &files, &limits);
+    let reports = read_reports(directory.path(), left(&files), &limits);
     assert_eq!(reports.counts, CaseCounts { passed: 2, failed: 1, errored: 0, skipped: 0 });
     assert_eq!((reports.suites.len(), reports.omitted), (2, 1));
+}
+
+fn left(files: &[ResultFile]) -> Left<'_> {
+    Left { files, links: &[], since: None }
+}
+
+#[test]
+fn a_report_that_was_there_before_the_test_does_not_speak_for_it_but_against_it() {
+    let bad = "<testsuite><testcase name='x'><failure/></testcase></testsuite>";
+    let (directory, files) =
+        directory_with(&[("old.xml", GOOD), ("new.xml", GOOD), ("bad.xml", bad), ("old.log", "x")]);
+    let start = SystemTime::now();
+    for name in ["old.xml", "bad.xml", "old.log"] {
+        let file = File::options().write(true).open(directory.path().join(name)).unwrap();
+        file.set_modified(start - Duration::from_secs(2)).unwrap();
+    }
+    let since = Some(start);
+    let reports = read_reports(directory.path(), Left { since, ..left(&files) }, &ReadLimits::default());
+    assert_eq!(reports.counts, CaseCounts { passed: 1, failed: 1, errored: 0, skipped: 0 });
+    assert_eq!(reports.older, ["old.xml"]);
+    assert_eq!(reports.problems, []);
+}
+
+#[test]
+fn a_report_of_the_same_second_counts() {
+    let (directory, files) = directory_with(&[("a.xml", GOOD)]);
+    let file = File::options().write(true).open(directory.path().join("a.xml")).unwrap();
+    let second = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    file.set_modified(second).unwrap();
+    let since = Some(second + Duration::from_millis(999));
+    let reports = read_reports(directory.path(), Left { since, ..left(&files) }, &ReadLimits::default());
+    assert_eq!((reports.counts.passed, reports.older.len()), (1, 0));
+}
+
+#[test]
+fn a_link_that_is_named_like_a_report_is_read_once() {
+    let (directory, files) = directory_with(&[("run-7.log", GOOD), ("b.xml", GOOD)]);
+    let links =
+        [("junit.xml", "run-7.log"), ("b-link.xml", "b.xml"), ("latest", "run-7.log")].map(|(link, file)| {
+            symlink(file, directory.path().join(link)).unwrap();
+            (link.to_owned(), file.to_owned())
+        });
+    let reports =
+        read_reports(directory.path(), Left { links: &links, ..left(&files) }, &ReadLimits::default());
+    let sources: Vec<_> = reports.suites.iter().map(|suite| suite.source.as_str()).collect();
+    assert_eq!(sources, ["b.xml", "junit.xml"]);
+    assert_eq!(reports.problems, []);
 }
