@@ -3,8 +3,14 @@
 //! Every module keeps its own error type beside its code and classifies it here through [`Diagnose`]. A failing
 //! test is never one of these: it is an outcome (see [`crate::results`]).
 
+mod excerpt;
+mod nearest;
+
 use std::error::Error as StdError;
 use std::fmt;
+
+pub use excerpt::{excerpt, shown_line};
+pub use nearest::nearest;
 
 /// Whose move it is when something failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

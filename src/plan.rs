@@ -10,6 +10,7 @@ mod find;
 mod resolve;
 mod runs;
 mod source;
+pub mod syntax;
 #[cfg(test)]
 mod tests;
 

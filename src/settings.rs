@@ -9,9 +9,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Category, Diagnose};
+pub use crate::error::nearest;
+use crate::error::{Category, Diagnose, excerpt, shown_line};
 use crate::input;
-use crate::redact::is_secret_name;
 use document::{Document, Fault};
 
 /// A settings file that is larger is another file.
@@ -100,25 +100,15 @@ pub enum SettingsError {
 
 impl SettingsError {
     fn invalid(path: &Path, text: &str, fault: Fault) -> Self {
-        let line = text.lines().nth(fault.line.saturating_sub(1)).unwrap_or_default();
-        // A flow mapping may have a secret's value on the same line as the wrong key.
-        let line = if is_secret_name(line) { "(not shown: it names a secret)" } else { line };
         Self::Invalid {
             path: path.to_owned(),
             line: fault.line,
             column: fault.column,
             problem: fault.problem,
-            source_line: line.trim_end().to_owned(),
+            source_line: shown_line(text, fault.line),
             hint: fault.hint,
         }
     }
-}
-
-fn excerpt(line: usize, column: usize, text: &str) -> String {
-    let number = line.to_string();
-    let margin = " ".repeat(number.len());
-    let indent = " ".repeat(column.saturating_sub(1));
-    format!("  {number} | {text}\n  {margin} | {indent}^")
 }
 
 impl Diagnose for SettingsError {
@@ -134,16 +124,6 @@ impl Diagnose for SettingsError {
             Self::Invalid { hint, .. } => hint.clone(),
         }
     }
-}
-
-/// The candidate that `word` most likely means, where one is close enough to be worth naming.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1.max(candidate.len().min(word.len()) / 3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

@@ -7,14 +7,12 @@
 
 pub mod build;
 pub mod container;
-pub mod csv;
 pub mod device;
 pub mod engine;
 pub mod error;
 pub mod keyvalue;
 pub mod layers;
 pub mod limits;
-pub mod mount;
 pub mod network;
 pub mod output;
 pub mod process;
@@ -23,9 +21,8 @@ pub mod run;
 pub mod security;
 pub mod source;
 pub mod storage;
-pub mod units;
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 pub use build::{BuildCommandFlags, BuildFlags};
 pub use container::ContainerFlags;
@@ -35,20 +32,11 @@ pub use output::OutputFlags;
 pub use run::{PullFlags, RunFlags};
 
 use crate::environment::Environment;
+pub use crate::plan::syntax::{csv, units};
 
 /// `path` made absolute, `.` and `..` removed without looking at the disk, as the Docker CLI does.
 fn absolute(environment: &Environment, path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for component in environment.current_dir().join(path).components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                clean.pop();
-            }
-            other => clean.push(other),
-        }
-    }
-    clean
+    crate::plan::syntax::absolute(environment.current_dir(), path)
 }
 
 /// The keys that `defaults:` of docker-test.yaml may have: every flag of `docker-test run` and `docker-test build`,
@@ -69,4 +57,4 @@ pub fn setting_keys(command: &clap::Command) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

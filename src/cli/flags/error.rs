@@ -8,33 +8,14 @@ use std::path::PathBuf;
 
 use crate::error::{Category, Diagnose};
 
-/// Why a value is not what a flag takes; the flag is added by [`Invalid::of`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{problem}")]
-pub struct Invalid {
-    problem: String,
-    hint: Option<String>,
-}
+pub use crate::plan::syntax::Invalid;
 
 impl Invalid {
-    /// `problem` says what was found or expected, without the value.
-    pub fn new(problem: impl Into<String>) -> Self {
-        Self { problem: problem.into(), hint: None }
-    }
-
-    /// Adds what to write instead.
-    #[must_use]
-    pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-
     /// The error of `flag` (with its dashes), whose value was `value`.
     #[must_use]
     pub fn of(self, flag: &str, value: &str) -> FlagError {
-        FlagError::new(
-            flag,
-            Problem::Value { value: value.to_owned(), problem: self.problem, hint: self.hint },
-        )
+        let (problem, hint) = self.into_parts();
+        FlagError::new(flag, Problem::Value { value: value.to_owned(), problem, hint })
     }
 
     /// The error of `flag` where its value may be secret: only `name` is shown of it.
@@ -46,7 +27,8 @@ impl Invalid {
     /// The error of a combination of flags, of which `flag` is the one to look at.
     #[must_use]
     pub fn combination(self, flag: &str) -> FlagError {
-        FlagError::new(flag, Problem::Combination { problem: self.problem, hint: self.hint })
+        let (problem, hint) = self.into_parts();
+        FlagError::new(flag, Problem::Combination { problem, hint })
     }
 }
 

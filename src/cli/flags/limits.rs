@@ -1,7 +1,6 @@
 //! Flags that limit what the test container may use, and the devices it gets.
 //!
-//! Owns the limits that every engine sets (6 MiB of memory, a hundredth of a CPU) so that they are met before
-//! anything is built. What the host has is the engine's to judge.
+//! What the host has is the engine's to judge.
 
 use clap::Args;
 
@@ -9,11 +8,6 @@ use super::error::{FlagError, Invalid};
 use super::process::given;
 use super::{device, units};
 use crate::plan::container::{ContainerSpec, UlimitSpec};
-
-/// The engine refuses to make a container with less.
-const LEAST_MEMORY: i64 = 6 << 20;
-/// The engine's least share of a CPU, in billionths.
-const LEAST_CPUS: i64 = 10_000_000;
 
 /// Resource limits and devices of the test container.
 #[derive(Debug, Clone, Default, Args)]
@@ -54,16 +48,9 @@ pub struct LimitFlags {
 impl LimitFlags {
     /// Writes what these flags say into `spec`.
     pub fn resolve(&self, spec: &mut ContainerSpec) -> Result<(), FlagError> {
-        spec.memory = bytes("--memory", self.memory.as_ref())?;
-        if let (Some(memory), Some(text)) = (spec.memory, &self.memory)
-            && memory < LEAST_MEMORY
-        {
-            return Err(Invalid::new("the least that an engine takes is 6 MiB")
-                .hint("a number without a unit is bytes: write 64m for 64 MiB")
-                .of("--memory", text));
-        }
+        spec.memory = limit("--memory", self.memory.as_ref(), units::memory)?;
         spec.memory_swap = self.swap(spec.memory)?;
-        spec.nano_cpus = self.nano_cpus()?;
+        spec.nano_cpus = limit("--cpus", self.cpus.as_ref(), units::cpus)?;
         spec.cpu_shares = integer("--cpu-shares", self.cpu_shares.as_ref(), 0)?.filter(|shares| *shares != 0);
         spec.cpuset_cpus = given(self.cpuset_cpus.as_ref());
         if let Some(list) = &spec.cpuset_cpus {
@@ -95,17 +82,16 @@ impl LimitFlags {
             Some(_) => Ok(Some(swap)),
         }
     }
+}
 
-    fn nano_cpus(&self) -> Result<Option<i64>, FlagError> {
-        let Some(text) = &self.cpus else { return Ok(None) };
-        match units::nano_cpus(text).map_err(|error| error.of("--cpus", text))? {
-            0 => Ok(None),
-            nano if nano < LEAST_CPUS => {
-                Err(Invalid::new("the least that an engine takes is 0.01").of("--cpus", text))
-            }
-            nano => Ok(Some(nano)),
-        }
-    }
+/// A limit that a flag gives, read by `read`.
+fn limit(
+    flag: &str,
+    text: Option<&String>,
+    read: fn(&str) -> Result<Option<i64>, Invalid>,
+) -> Result<Option<i64>, FlagError> {
+    let Some(text) = text else { return Ok(None) };
+    read(text).map_err(|error| error.of(flag, text))
 }
 
 /// Bytes of a flag; `None` for 0, which Docker takes as not given.

@@ -15,48 +15,48 @@ use crate::settings::Settings;
 
 #[derive(Debug, Parser)]
 #[command(name = "docker-test")]
-pub(super) struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
-    pub(super) engine: EngineFlags,
+    pub(crate) engine: EngineFlags,
     #[command(subcommand)]
-    pub(super) action: Action,
+    pub(crate) action: Action,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Test an image.
     Run(Box<Run>),
     Build(Box<Build>),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Run {
+pub(crate) struct Run {
     #[command(flatten)]
-    pub(super) own: RunFlags,
+    pub(crate) own: RunFlags,
     #[command(flatten)]
-    pub(super) container: ContainerFlags,
+    pub(crate) container: ContainerFlags,
     #[command(flatten)]
-    pub(super) build: BuildFlags,
+    pub(crate) build: BuildFlags,
     #[command(flatten)]
-    pub(super) output: OutputFlags,
-    pub(super) image: String,
+    pub(crate) output: OutputFlags,
+    pub(crate) image: String,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Build {
+pub(crate) struct Build {
     #[command(flatten)]
-    pub(super) flags: BuildCommandFlags,
+    pub(crate) flags: BuildCommandFlags,
     #[command(flatten)]
-    pub(super) output: OutputFlags,
-    pub(super) path: String,
+    pub(crate) output: OutputFlags,
+    pub(crate) path: String,
 }
 
-pub(super) fn command() -> clap::Command {
+pub(crate) fn command() -> clap::Command {
     prepare(Cli::command())
 }
 
 /// Parses `docker-test WORDS…` with all layers.
-pub(super) fn layered(
+pub(crate) fn layered(
     words: &[&str],
     environment: &Environment,
     settings: Option<&Settings>,
@@ -65,12 +65,12 @@ pub(super) fn layered(
     parse(command(), &argv, &Layers { environment, settings })
 }
 
-pub(super) fn cli(parsed: &Parsed) -> Cli {
+pub(crate) fn cli(parsed: &Parsed) -> Cli {
     Cli::from_arg_matches(&parsed.matches).unwrap()
 }
 
 /// Parses `docker-test run FLAGS… image`.
-pub(super) fn run(flags: &[&str]) -> Result<Run, ParseError> {
+pub(crate) fn run(flags: &[&str]) -> Result<Run, ParseError> {
     let words: Vec<&str> = ["run"].iter().chain(flags).chain(&["image"]).copied().collect();
     let parsed = layered(&words, &Environment::default(), None)?;
     match cli(&parsed).action {
@@ -80,7 +80,7 @@ pub(super) fn run(flags: &[&str]) -> Result<Run, ParseError> {
 }
 
 /// Parses `docker-test build FLAGS… .`.
-pub(super) fn build(flags: &[&str]) -> Result<Build, ParseError> {
+pub(crate) fn build(flags: &[&str]) -> Result<Build, ParseError> {
     let words: Vec<&str> = ["build"].iter().chain(flags).chain(&["."]).copied().collect();
     let parsed = layered(&words, &Environment::default(), None)?;
     match cli(&parsed).action {
@@ -90,21 +90,21 @@ pub(super) fn build(flags: &[&str]) -> Result<Build, ParseError> {
 }
 
 /// The container that `run` flags make, in a directory `/project`.
-pub(super) fn container(flags: &[&str]) -> Result<ContainerSpec, FlagError> {
+pub(crate) fn container(flags: &[&str]) -> Result<ContainerSpec, FlagError> {
     container_in(flags, &Environment::default().in_directory("/project"))
 }
 
-pub(super) fn container_in(flags: &[&str], environment: &Environment) -> Result<ContainerSpec, FlagError> {
+pub(crate) fn container_in(flags: &[&str], environment: &Environment) -> Result<ContainerSpec, FlagError> {
     run(flags).unwrap_or_else(|error| panic!("{flags:?}: {error}")).container.resolve(environment)
 }
 
 /// The build that `run` flags make.
-pub(super) fn run_build(flags: &[&str], environment: &Environment) -> Result<BuildSpec, FlagError> {
+pub(crate) fn run_build(flags: &[&str], environment: &Environment) -> Result<BuildSpec, FlagError> {
     run(flags).unwrap_or_else(|error| panic!("{flags:?}: {error}")).build.resolve(environment)
 }
 
 /// Checks `flags → message`, where the message must contain every word of the second column.
-pub(super) fn refuses(table: &[(&[&str], &str)]) {
+pub(crate) fn refuses(table: &[(&[&str], &str)]) {
     for (flags, expected) in table {
         let error = container(flags).err().unwrap_or_else(|| panic!("{flags:?} was taken"));
         let message = format!("{error} {}", error.hint().unwrap_or_default());

@@ -3,7 +3,7 @@
 //! Owns quoting as Go's CSV reader does it: a field may be quoted as a whole, a quote inside is doubled. What keys
 //! mean is the caller's.
 
-use super::error::Invalid;
+use super::Invalid;
 
 /// The fields of one record.
 pub fn fields(text: &str) -> Result<Vec<String>, Invalid> {

@@ -5,10 +5,9 @@
 
 use std::path::Path;
 
-use super::error::Invalid;
-use super::storage::{absolute_target, volume_name};
-use super::{absolute, csv, units};
-use crate::environment::Environment;
+use super::volume::{absolute_target, volume_name};
+use super::{Invalid, absolute, csv, units};
+use crate::error::nearest;
 use crate::plan::container::MountSpec;
 
 const TYPES: [&str; 4] = ["bind", "volume", "tmpfs", "image"];
@@ -37,8 +36,8 @@ const UNSUPPORTED: [&str; 3] = ["bind-create-src", "volume-subpath", "image-subp
 const SWITCHES: [&str; 5] = ["readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src"];
 const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
-/// Reads one `--mount`.
-pub fn parse(text: &str, environment: &Environment) -> Result<MountSpec, Invalid> {
+/// Reads one `--mount`; a relative source is one of `directory`.
+pub fn parse(text: &str, directory: &Path) -> Result<MountSpec, Invalid> {
     if text.trim().is_empty() {
         return Err(Invalid::new("expected type=TYPE,src=SOURCE,dst=TARGET"));
     }
@@ -57,7 +56,7 @@ pub fn parse(text: &str, environment: &Environment) -> Result<MountSpec, Invalid
             None if SWITCHES.contains(&key.as_str()) => "true",
             None => return Err(Invalid::new(format!("`{key}` needs a value: {key}=…"))),
         };
-        set(&mut mount, &key, value, environment)?;
+        set(&mut mount, &key, value, directory)?;
         keys.push(key);
     }
     check(&mount, &keys)?;
@@ -72,13 +71,13 @@ fn known(key: &str) -> Result<(), Invalid> {
         return Ok(());
     }
     let error = Invalid::new(format!("unknown key `{key}`"));
-    Err(match crate::settings::nearest(key, KEYS) {
+    Err(match nearest(key, KEYS) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint("the usual keys are type, src, dst and readonly"),
     })
 }
 
-fn set(mount: &mut MountSpec, key: &str, value: &str, environment: &Environment) -> Result<(), Invalid> {
+fn set(mount: &mut MountSpec, key: &str, value: &str, directory: &Path) -> Result<(), Invalid> {
     let switch = || {
         units::boolean(value)
             .ok_or_else(|| Invalid::new(format!("`{key}` takes true or false, not `{value}`")))
@@ -89,7 +88,7 @@ fn set(mount: &mut MountSpec, key: &str, value: &str, environment: &Environment)
     };
     match key {
         "type" => mount.kind = mount_type(&value.to_ascii_lowercase())?,
-        "source" | "src" => mount.source = Some(source(value, environment)?),
+        "source" | "src" => mount.source = Some(source(value, directory)?),
         "target" | "dst" | "destination" => value.clone_into(&mut mount.target),
         "readonly" | "ro" => mount.read_only = switch()?,
         "bind-propagation" => {
@@ -138,17 +137,17 @@ fn mount_type(kind: &str) -> Result<String, Invalid> {
         "cluster" => Invalid::new("type `cluster` is for Swarm services"),
         _ => Invalid::new(format!("unknown type `{kind}`")),
     };
-    Err(match crate::settings::nearest(kind, TYPES) {
+    Err(match nearest(kind, TYPES) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint(format!("known types: {}", TYPES.join(", "))),
     })
 }
 
-fn source(value: &str, environment: &Environment) -> Result<String, Invalid> {
+fn source(value: &str, directory: &Path) -> Result<String, Invalid> {
     if !value.starts_with('.') {
         return Ok(value.to_owned());
     }
-    let path = absolute(environment, Path::new(value));
+    let path = absolute(directory, Path::new(value));
     path.to_str().map(str::to_owned).ok_or_else(|| Invalid::new("the current directory's path is not UTF-8"))
 }
 

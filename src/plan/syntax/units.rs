@@ -2,9 +2,9 @@
 //!
 //! Owns the arithmetic: exact decimals, no floating point. Knows no flag.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
-use super::error::Invalid;
+use super::Invalid;
 
 const SIZE: &str = "expected a size such as 512m, 1.5g, 64MiB or a number of bytes";
 
@@ -25,6 +25,30 @@ pub fn size(text: &str) -> Result<i64, Invalid> {
         .map(|product| product / 10_u128.pow(scale))
         .and_then(|bytes| i64::try_from(bytes).ok());
     bytes.ok_or_else(|| Invalid::new("the size is larger than 8 EiB"))
+}
+
+/// The engine refuses to make a container with less.
+const LEAST_MEMORY: i64 = 6 << 20;
+/// The engine's least share of a CPU, in billionths.
+const LEAST_CPUS: i64 = 10_000_000;
+
+/// A limit of memory in bytes; `None` for 0, which Docker takes as not given.
+pub fn memory(text: &str) -> Result<Option<i64>, Invalid> {
+    match size(text)? {
+        0 => Ok(None),
+        bytes if bytes < LEAST_MEMORY => Err(Invalid::new("the least that an engine takes is 6 MiB")
+            .hint("a number without a unit is bytes: write 64m for 64 MiB")),
+        bytes => Ok(Some(bytes)),
+    }
+}
+
+/// A limit of CPUs in billionths; `None` for 0, which Docker takes as not given.
+pub fn cpus(text: &str) -> Result<Option<i64>, Invalid> {
+    match nano_cpus(text)? {
+        0 => Ok(None),
+        nano if nano < LEAST_CPUS => Err(Invalid::new("the least that an engine takes is 0.01")),
+        nano => Ok(Some(nano)),
+    }
 }
 
 /// [`size`] for values that are counted without a sign.
