@@ -4,6 +4,7 @@
 //!
 //! - [`metadata`]: what the author declared (ONTEST, ONBUILD, labels, Dockerfile.test)
 //! - [`plan`]: what will happen, settled before anything is created
+//! - [`suite`]: docker-test.yaml: many tests, what they need, which of them run, and in which order
 //! - [`image`]: plan → Dockerfile.test, context, test image
 //! - [`engine`]: the only effect boundary for containers
 //! - [`ledger`]: everything created on an engine is written down first and removed by one piece of code
@@ -30,3 +31,4 @@ pub mod results;
 pub mod runner;
 pub mod settings;
 pub mod signal;
+pub mod suite;

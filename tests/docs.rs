@@ -13,11 +13,13 @@ use std::process::Command;
 
 use docker_test::cli::flags::refused::{OfBuild, OfRun, Row, Table};
 use docker_test::engine::docker::build::{BuilderKind, builder_features};
+use docker_test::environment::Environment;
 use docker_test::exit_code::ExitCode;
 use docker_test::metadata::labels::TEST_LABELS;
 use docker_test::metadata::labels::ours::OWN_LABELS;
 use docker_test::metadata::recipe::Feature;
 use docker_test::report::EXPORTERS;
+use docker_test::suite::{Known, Suite};
 use snapbox::{Assert, IntoData};
 
 const COMMANDS: [&str; 10] = [
@@ -509,4 +511,55 @@ fn refusals(rows: &[Row]) -> String {
     }
     let rows = reasons.into_iter().map(|(reason, flags)| vec![flags.join(", "), reason.to_owned()]);
     table(&["Flags", "Why, and what instead"], rows)
+}
+
+#[test]
+fn the_published_schema_is_that_of_the_types() {
+    const PATH: &str = "docs/docker-test.schema.json";
+    let schema = docker_test::suite::schema::schema();
+    let expected = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
+    let actual = fs::read_to_string(root().join(PATH)).unwrap_or_default();
+    if actual == expected {
+        return;
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(root().join(PATH), expected).unwrap();
+        return;
+    }
+    panic!("{PATH} is not that of the types (UPDATE_DOCS=1 writes it anew)");
+}
+
+#[test]
+fn every_suite_in_the_documentation_can_be_read() {
+    let formats: Vec<&str> = EXPORTERS.iter().map(|exporter| exporter.name()).collect();
+    let known = Known { flags: &[], formats: &formats };
+    let mut read = 0;
+    for block in blocks().iter().filter(|block| block.language == "yaml") {
+        let is_suite = ["tests:", "services:", "policy:", "defaults:"]
+            .iter()
+            .any(|key| block.text.lines().any(|line| line.starts_with(key)))
+            && (block.place.starts_with("docs/suite.md") || block.text.contains("docker-test.yaml"));
+        if !is_suite {
+            continue;
+        }
+        let suite =
+            Suite::read(Path::new("docker-test.yaml"), block.text.as_bytes(), &Environment::default(), known);
+        suite.unwrap_or_else(|error| panic!("{}: {error}", block.place));
+        read += 1;
+    }
+    assert!(read >= 9, "only {read} suites were read");
+}
+
+#[test]
+fn every_key_of_a_suite_is_in_the_documentation() {
+    let text = read("docs/suite.md");
+    let schema = docker_test::suite::schema::schema();
+    let definitions = schema["definitions"].as_object().unwrap();
+    let types = ["Test", "Service", "Healthcheck", "LongReady", "Resources", "Overrides"];
+    let keys = types.iter().flat_map(|name| definitions[*name]["properties"].as_object().unwrap().keys());
+    let keys = keys.chain(schema["properties"].as_object().unwrap().keys());
+    for key in keys {
+        let is_there = text.contains(&format!("`{key}`")) || text.contains(&format!("{key}: "));
+        assert!(is_there, "docs/suite.md does not name {key}");
+    }
 }
