@@ -195,25 +195,25 @@ fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
         Command::Man(args) => completions::man(&args),
         Command::Report(args) => report::execute(args, &application),
         Command::Run(args) => {
-            application.block_on(OnSignal::WindUp, async |app| Box::pin(run::execute(*args, app)).await)
+            application.block_on(OnSignal::WindUp, async move |app| Box::pin(run::execute(*args, app)).await)
         }
         Command::Build(args) => {
-            application.block_on(OnSignal::WindUp, async |app| build::execute(*args, app).await)
+            application.block_on(OnSignal::WindUp, async move |app| build::execute(*args, app).await)
         }
         Command::Inspect(args) => {
-            application.block_on(OnSignal::End, async |app| inspect::execute(*args, app).await)
+            application.block_on(OnSignal::End, async move |app| inspect::execute(*args, app).await)
         }
         Command::Generate(args) => {
-            application.block_on(OnSignal::End, async |app| generate::execute(*args, app).await)
+            application.block_on(OnSignal::End, async move |app| generate::execute(*args, app).await)
         }
         Command::Results(args) => {
-            application.block_on(OnSignal::End, async |app| results::execute(args, app).await)
+            application.block_on(OnSignal::End, async move |app| results::execute(args, app).await)
         }
         Command::Prune(args) => {
-            application.block_on(OnSignal::End, async |app| prune::execute(args, app).await)
+            application.block_on(OnSignal::End, async move |app| prune::execute(args, app).await)
         }
         Command::Doctor(args) => {
-            application.block_on(OnSignal::End, async |app| doctor::execute(args, app).await)
+            application.block_on(OnSignal::End, async move |app| doctor::execute(args, app).await)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `docker-test build`: an image from a Dockerfile that may contain ONTEST.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use tokio::time::Instant;
@@ -86,8 +87,11 @@ pub(super) async fn execute(args: BuildArgs, app: Running) -> Result<ExitCode, F
     if args.with_tests && tags.is_empty() {
         return Err(UsageError::NoTag.into());
     }
-    let source = read_source(&args, app.environment.current_dir())
-        .map_err(|error| Failure::from(error).at(app.origins.place("--file")))?;
+    // The Dockerfile may be a pipe, or typed.
+    let cwd = app.environment.current_dir().to_owned();
+    let read = move || (read_source(&args, &cwd), args);
+    let (source, args) = app.unless_interrupted(Duration::ZERO, read).await?;
+    let source = source.map_err(|error| Failure::from(error).at(app.origins.place("--file")))?;
     let connection = connect::connect(&args.engine, &app).await?;
     let name = tags.first().cloned().unwrap_or_else(|| source.name.clone());
     let test_image = match tags.first().filter(|_| args.with_tests) {

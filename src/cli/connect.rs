@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::application::Running;
+use super::application::{Interrupted, Running};
 use super::flags::EngineFlags;
 use super::terminal;
 use crate::engine::Engine;
@@ -10,22 +10,8 @@ use crate::engine::docker::BuilderChoice;
 use crate::engine::endpoint::{self, Attempt, Choice};
 use crate::engine::podman::PodmanService;
 use crate::environment::Environment;
-use crate::error::{Category, Diagnose, Failure};
+use crate::error::{Diagnose, Failure};
 use crate::signal;
-
-/// A signal came before anything was begun.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted by signal {signal} before the test began")]
-pub(super) struct Interrupted {
-    /// Signal number.
-    pub(super) signal: u8,
-}
-
-impl Diagnose for Interrupted {
-    fn category(&self) -> Category {
-        Category::User
-    }
-}
 
 /// A connected engine, and the Podman service behind it where we started one.
 pub(super) struct Connection {

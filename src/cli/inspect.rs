@@ -129,15 +129,18 @@ pub(super) async fn plan_of(args: InspectArgs, app: &Running) -> Result<(TestPla
             connection.close().await;
             Ok((plan, prepared.redactor()))
         }
-        None if options.run.file.is_some() => plan_of_dockerfile(&options, app),
+        None if options.run.file.is_some() => plan_of_dockerfile(&options, app).await,
         None => Err(NothingToInspect.into()),
     }
 }
 
-fn plan_of_dockerfile(options: &RunOptions, app: &Running) -> Result<(TestPlan, Arc<Redactor>), Failure> {
+async fn plan_of_dockerfile(
+    options: &RunOptions,
+    app: &Running,
+) -> Result<(TestPlan, Arc<Redactor>), Failure> {
     let mut prepared = Prepared::resolve(&UNBUILT.to_lowercase(), options, app)?;
     prepared.name_for_people(UNBUILT);
-    let mut directory = prepared.read_sources(app)?;
+    let mut directory = prepared.read_sources(app).await?;
     let mut target = Image::default();
     if let Some(file) = &directory.chosen {
         let request = prepared.request();

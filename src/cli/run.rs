@@ -6,10 +6,11 @@ mod input;
 mod request;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
-use super::application::Running;
+use super::application::{Interrupted, Running};
 use super::connect::{self, Connection};
 use super::flags::output::Format;
 use super::flags::{BuildFlags, ContainerFlags, EngineFlags, OutputFlags, RunFlags};
@@ -66,7 +67,11 @@ pub(super) struct RunOptions {
 }
 
 pub(super) async fn execute(args: RunArgs, app: Running) -> Result<ExitCode, Failure> {
-    let prepared = Prepared::resolve(&args.image, &args.options, &app)?;
+    // An --env-file may be a pipe.
+    let reader = app.clone();
+    let read = move || (Prepared::resolve(&args.image, &args.options, &reader), args);
+    let (prepared, args) = app.unless_interrupted(Duration::ZERO, read).await?;
+    let prepared = prepared?;
     let redactor = Arc::clone(&prepared.redactor);
     let interrupts = app.interrupts.clone();
     match Box::pin(run(args, app, prepared)).await {
@@ -142,7 +147,8 @@ async fn run(args: RunArgs, mut app: Running, prepared: Prepared) -> Result<Exit
     let engine = connection.engine.describe();
     let run_id = ledger.run_id().to_owned();
     connection.close().await;
-    Ok(conclude(&app, &prepared, &reports, &started, Ended { engine, run_id, told, finished }))
+    let ended = Ended { engine, run_id, told, finished };
+    Ok(conclude(app, prepared, reports, started, ended).await)
 }
 
 /// What a run holds until it is over.
@@ -165,7 +171,7 @@ async fn test(
     let (target, plan, existing) = tokio::select! {
         planned = prepared.plan(engine, app, sink) => planned?,
         state = signal::wait_for(&mut cancelled, 1) => {
-            return Err(connect::Interrupted { signal: state.signal }.into());
+            return Err(Interrupted { signal: state.signal }.into());
         }
     };
     sink.event(RunEvent::Planned {
@@ -211,7 +217,7 @@ impl Prepared {
         let (target, existing) =
             tokio::join!(self.obtain(engine, app, sink), engine.image(&self.request.test_image));
         let (target, mut existing) = (target?, existing?);
-        let directory = self.read_sources(app)?;
+        let directory = self.read_sources(app).await?;
         let resolve = |existing: &Option<Image>, files_at_hand| {
             plan::resolve(
                 &self.request,

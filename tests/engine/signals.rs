@@ -47,6 +47,16 @@ fn a_test_that_ignores_the_signal_is_killed_after_the_time_of_grace() {
     assert_clean(&ran.stderr);
 }
 
+/// Waits until the handlers stand: before, a signal ends any program.
+fn hears_signals(live: &Live) {
+    eventually("its handlers", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", live.pid())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim().to_owned();
+        // Bit 1 is SIGINT.
+        (u64::from_str_radix(&caught, 16).unwrap() & 2 != 0).then_some(())
+    });
+}
+
 /// Starts the script, sends the signal once it is up, and waits for the end.
 fn interrupted(signal: Signal, code: i32) {
     let sandbox = Sandbox::new();
@@ -194,12 +204,7 @@ fn an_interrupt_while_the_engine_does_not_answer_still_ends_the_run() {
     for command in [&["run", "nothing:1"] as &[&str], &["build", "."], &["prune"], &["inspect", "nothing:1"]]
     {
         let live = Live::start(sandbox.command(command));
-        eventually("its handlers", || {
-            let status = std::fs::read_to_string(format!("/proc/{}/status", live.pid())).unwrap();
-            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim().to_owned();
-            // Bit 1 is SIGINT.
-            (u64::from_str_radix(&caught, 16).unwrap() & 2 != 0).then_some(())
-        });
+        hears_signals(&live);
         live.signal(Signal::SIGINT);
         let began = Instant::now();
         let ran = live.finish();
@@ -225,4 +230,66 @@ fn ctrl_c_while_a_large_context_is_read_ends_at_once() {
     ran.assert_code(130);
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert_clean(&ran.stderr);
+}
+
+#[test]
+fn an_interrupt_ends_the_wait_for_a_file_that_is_typed_or_piped() {
+    let sandbox = Sandbox::new();
+    let image = plain(&sandbox);
+    for command in [
+        &["build", "-f", "-", "."] as &[&str],
+        &["build", "-f", "/dev/stdin", "."],
+        &["run", "-f", "/dev/stdin", &image],
+        &["run", "--env-file", "/dev/stdin", &image],
+        &["inspect", "-f", "/dev/stdin"],
+        &["inspect", "--env-file", "/dev/stdin", &image],
+    ] {
+        for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+            let mut started = sandbox.command(command);
+            // Open for as long as this value lives, and nothing comes.
+            let (stdin, _nobody_types) = std::io::pipe().unwrap();
+            let live = Live::start({
+                started.stdin(stdin);
+                started
+            });
+            hears_signals(&live);
+            std::thread::sleep(Duration::from_millis(300));
+            let began = Instant::now();
+            live.signal(signal);
+            let ran = live.finish();
+            assert!(began.elapsed() < Duration::from_secs(5), "{command:?} {:?}", began.elapsed());
+            ran.assert_code(code);
+        }
+    }
+}
+
+#[test]
+fn an_interrupt_ends_a_run_whose_report_nobody_reads() {
+    let sandbox = Sandbox::new();
+    let image = plain(&sandbox);
+    // More than a pipe holds.
+    let shell = "i=0; echo '<testsuite name=\"s\">' > /var/tests/results/r.xml; \
+                 while [ $i -lt 3000 ]; do echo \"<testcase name=\\\"case number $i of many\\\"/>\"; i=$((i+1)); done \
+                 >> /var/tests/results/r.xml; echo '</testsuite>' >> /var/tests/results/r.xml";
+    for report in ["json=-", "json=/dev/fd/1", "json=/dev/stderr"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut command = sandbox.command(&script(&["--report", report], &image, shell));
+        if report == "json=/dev/stderr" {
+            command.stderr(writer);
+        } else {
+            command.stdout(writer);
+        }
+        let live = Live::start(command);
+        // The results stand there before anything is reported.
+        let results = sandbox.path().join("tests/results/r.xml");
+        eventually("the results", || results.exists().then_some(()));
+        std::thread::sleep(Duration::from_secs(2));
+        let began = Instant::now();
+        live.signal(Signal::SIGINT);
+        let ran = live.finish();
+        ran.assert_code(130);
+        assert!(began.elapsed() < Duration::from_secs(6), "{report} {:?}", began.elapsed());
+        drop(reader);
+        std::fs::remove_dir_all(sandbox.path().join("tests")).unwrap();
+    }
 }

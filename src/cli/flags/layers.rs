@@ -39,7 +39,7 @@ pub struct Parsed {
 }
 
 /// Flags (with their dashes) that a lower layer has set, and where.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Origins(BTreeMap<String, String>);
 
 impl Origins {

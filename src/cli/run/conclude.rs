@@ -3,12 +3,13 @@
 //! Nothing here changes a verdict; what cannot be said or written makes the exit code worse.
 
 use std::io::Write;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
-use super::super::application::Running;
+use super::super::application::{Interrupted, Running};
 use super::super::terminal::{self, StdoutError};
 use super::request::Prepared;
 use crate::exit_code::ExitCode;
@@ -17,6 +18,9 @@ use crate::report::redaction::redact_results;
 use crate::report::{ReportSink, sink, summary};
 use crate::results::RunResults;
 use crate::runner::single::Finished;
+
+/// How long what is written may take after a request to stop: enough for a reader that reads.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// When the run began, on both clocks.
 pub(super) struct Started {
@@ -44,8 +48,30 @@ pub(super) struct Ended {
     pub(super) finished: Finished,
 }
 
+/// Says and writes it all, until one more request to stop: whoever is to read it may never do so.
+pub(super) async fn conclude(
+    app: Running,
+    prepared: Prepared,
+    reports: Vec<ReportSink>,
+    started: Started,
+    ended: Ended,
+) -> ExitCode {
+    let teller = app.clone();
+    let telling = move || tell_all(&teller, &prepared, &reports, &started, ended);
+    match app.unless_interrupted(LAST_WORDS, telling).await {
+        Ok(exit) => exit,
+        Err(Interrupted { signal }) => {
+            // It may be stderr itself that nobody reads.
+            let said = "docker-test: interrupted before everything was written\n";
+            let saying = tokio::task::spawn_blocking(move || terminal::note(said));
+            let _unheard = tokio::time::timeout(LAST_WORDS, saying).await;
+            ExitCode::Signal(signal)
+        }
+    }
+}
+
 /// Reports, summary, errors: in this order, so that the reason stands last.
-pub(super) fn conclude(
+fn tell_all(
     app: &Running,
     prepared: &Prepared,
     reports: &[ReportSink],

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::application::Running;
 use super::super::connect;
@@ -222,9 +223,11 @@ impl Prepared {
     }
 
     /// What the user's directory says.
-    pub(in crate::cli) fn read_sources(&self, app: &Running) -> Result<DirectorySources, Failure> {
+    pub(in crate::cli) async fn read_sources(&self, app: &Running) -> Result<DirectorySources, Failure> {
         let directory = self.path.clone().unwrap_or_else(|| app.environment.current_dir().to_owned());
-        sources::read(&directory, self.path.is_some(), self.file.as_deref()).map_err(|error| {
+        let (explicit, file) = (self.path.is_some(), self.file.clone());
+        let read = move || sources::read(&directory, explicit, file.as_deref());
+        app.unless_interrupted(Duration::ZERO, read).await?.map_err(|error| {
             let flag = if self.file.as_deref() == Some(error.path()) { "--file" } else { "--path" };
             Failure::from(error).at(app.origins.place(flag))
         })
