@@ -3,19 +3,12 @@
 //! Owns the reading of files that `--secret` names, for their values to be known. Hides nothing itself.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
-
 use crate::environment::Environment;
-use crate::plan::build::{BuildSpec, SecretSource};
+use crate::input;
+use crate::plan::build::{BuildSpec, LARGEST_SECRET, SecretSource};
 use crate::redact::{Redactor, is_secret_name};
-
-/// Builders take no larger secret.
-const LARGEST_FILE: u64 = 500 * 1024;
 
 /// Hides the values of variables, build arguments and files that are secret.
 ///
@@ -48,13 +41,10 @@ pub(super) fn redactor(
 /// What a secret's file holds. A pipe can be read once only, and that is the builder's turn; a file that cannot be read
 /// is an error when the builder needs it, and not before.
 fn content(path: &Path) -> Option<String> {
-    let metadata = std::fs::metadata(path).ok()?;
-    if !metadata.is_file() || metadata.len() > LARGEST_FILE {
+    if input::is_descriptor(path) && !std::fs::metadata(path).ok()?.is_file() {
         return None;
     }
-    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).ok()?;
-    let mut bytes = Vec::new();
-    file.take(LARGEST_FILE).read_to_end(&mut bytes).ok()?;
+    let bytes = input::read(path, LARGEST_SECRET).ok()?;
     // Output is shown as text, with the same marks for what is none.
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

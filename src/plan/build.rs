@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+/// The largest secret that BuildKit takes, in bytes.
+pub const LARGEST_SECRET: u64 = 500 << 10;
+
 /// Everything that build flags can say, resolved. `None` or empty means: not given.
 #[derive(Clone, Default, PartialEq, Serialize)]
 pub struct BuildSpec {

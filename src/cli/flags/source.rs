@@ -7,10 +7,8 @@ use std::path::{Path, PathBuf};
 use super::error::{FlagError, Invalid, Problem};
 use super::{absolute, csv};
 use crate::environment::Environment;
-use crate::plan::build::{SecretSource, SecretSpec, SshSpec};
-
-/// The largest secret that BuildKit takes.
-const LARGEST_SECRET: u64 = 500 << 10;
+use crate::input;
+use crate::plan::build::{LARGEST_SECRET, SecretSource, SecretSpec, SshSpec};
 
 /// Reads every `--secret`; the last one of an id wins.
 pub fn secrets(texts: &[String], environment: &Environment) -> Result<Vec<SecretSpec>, FlagError> {
@@ -19,7 +17,8 @@ pub fn secrets(texts: &[String], environment: &Environment) -> Result<Vec<Secret
     for text in texts {
         let (secret, path) = secret(text, environment).map_err(|error| error.of(FLAG, text))?;
         if let SecretSource::File(file) = &secret.source {
-            let size = std::fs::metadata(file)
+            let size = input::open(file)
+                .and_then(|file| file.metadata())
                 .map_err(|source| FlagError::new(FLAG, Problem::Read { path, source }))?
                 .len();
             if size > LARGEST_SECRET {

@@ -11,6 +11,10 @@ use sha2::{Digest as _, Sha256};
 use super::address::TlsMaterial;
 use crate::environment::Environment;
 use crate::error::{Category, Diagnose};
+use crate::input;
+
+/// Far more than anybody's logins and contexts take.
+const LARGEST: u64 = 4 << 20;
 
 /// What can be wrong with Docker's configuration or a context in it.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +142,7 @@ fn known(directory: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(directory.join("contexts/meta")) else { return Vec::new() };
     let mut names: Vec<String> = entries
         .filter_map(|entry| {
-            let text = std::fs::read_to_string(entry.ok()?.path().join("meta.json")).ok()?;
+            let text = read(&entry.ok()?.path().join("meta.json")).ok()??;
             let meta: Value = serde_json::from_str(&text).ok()?;
             meta.get("Name")?.as_str().map(str::to_owned)
         })
@@ -152,7 +156,8 @@ fn digest(name: &str) -> String {
 }
 
 fn read(path: &Path) -> Result<Option<String>, ContextError> {
-    match std::fs::read_to_string(path) {
+    let not_text = |error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+    match input::read(path, LARGEST).and_then(|bytes| String::from_utf8(bytes).map_err(not_text)) {
         Ok(text) => Ok(Some(text)),
         Err(error)
             if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>

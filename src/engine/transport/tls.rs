@@ -16,6 +16,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::engine::endpoint::TlsMaterial;
 use crate::environment::Environment;
+use crate::input;
+
+/// A system's bundle has some hundred KiB.
+const LARGEST: u64 = 16 << 20;
 
 /// Where distributions keep the authorities that the system trusts.
 const SYSTEM_BUNDLES: [&str; 5] = [
@@ -128,7 +132,7 @@ fn roots(ca: Option<&Path>, env: &Environment) -> Result<RootCertStore, TlsError
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Unreadable { what, path: path.to_owned(), source })
+    input::read(path, LARGEST).map_err(|source| TlsError::Unreadable { what, path: path.to_owned(), source })
 }
 
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -6,26 +6,23 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::Secrets as SecretsService;
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
-use tokio::io::AsyncReadExt;
 use tokio::sync::OnceCell;
 use tonic::{Request, Response, Status};
 
 use super::SessionError;
-use crate::plan::build::{SecretSource, SecretSpec};
-
-/// BuildKit's own limit for one secret, in bytes.
-const LIMIT: u64 = 500 * 1024;
+use crate::input;
+use crate::plan::build::{LARGEST_SECRET, SecretSource, SecretSpec};
 
 /// The secrets of one build, by id.
 #[derive(Default)]
 pub struct Secrets(BTreeMap<String, Entry>);
 
 enum Entry {
-    /// Read once: the source may be a pipe, and the builder may ask for every step that mounts it.
+    /// Read once: the source may be a pipe of the shell's, and the builder may ask for every step that mounts it.
     File { path: PathBuf, value: OnceCell<Vec<u8>> },
     /// From the environment; absent where the variable is not set.
     Value(Option<Vec<u8>>),
@@ -54,14 +51,14 @@ impl Secrets {
                         path: path.clone(),
                         source,
                     })?;
-                    if size > LIMIT {
+                    if size > LARGEST_SECRET {
                         return Err(SessionError::SecretTooLarge { id: id.clone() });
                     }
                     Entry::File { path: path.clone(), value: OnceCell::new() }
                 }
                 SecretSource::Environment(name) => {
                     let value = environment(name).map(OsString::into_encoded_bytes);
-                    if value.as_ref().is_some_and(|value| value.len() as u64 > LIMIT) {
+                    if value.as_ref().is_some_and(|value| value.len() as u64 > LARGEST_SECRET) {
                         return Err(SessionError::SecretTooLarge { id: id.clone() });
                     }
                     Entry::Value(value)
@@ -92,37 +89,26 @@ impl Secrets {
             Some(Entry::Value(Some(value))) => Ok(Some(value)),
             Some(Entry::File { path, value }) => {
                 let value = value.get_or_try_init(|| read(path)).await;
-                let value = value.map_err(|source| SessionError::SecretUnreadable {
-                    id: id.to_owned(),
-                    path: path.clone(),
-                    source,
+                let value = value.map_err(|source| match source.kind() {
+                    io::ErrorKind::FileTooLarge => SessionError::SecretTooLarge { id: id.to_owned() },
+                    _ => SessionError::SecretUnreadable { id: id.to_owned(), path: path.clone(), source },
                 })?;
-                if value.len() as u64 > LIMIT {
-                    return Err(SessionError::SecretTooLarge { id: id.to_owned() });
-                }
                 Ok(Some(value))
             }
         }
     }
 }
 
-/// Also opens a regular file, so that missing permission is told before the build and not in its middle. A pipe is
-/// left alone: opening it would wait for its writer.
-fn file_size(path: &std::path::Path) -> io::Result<u64> {
-    let metadata = std::fs::metadata(path)?;
-    if metadata.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
-    if metadata.is_file() {
-        std::fs::File::open(path)?;
-    }
-    Ok(metadata.len())
+/// Opens the file, so that what cannot be read is told before the build and not in its middle.
+fn file_size(path: &Path) -> io::Result<u64> {
+    Ok(input::open(path)?.metadata()?.len())
 }
 
-async fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
-    let mut value = Vec::new();
-    tokio::fs::File::open(path).await?.take(LIMIT + 1).read_to_end(&mut value).await?;
-    Ok(value)
+async fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let path = path.to_owned();
+    // What feeds a pipe of the shell's may take its time.
+    let reading = tokio::task::spawn_blocking(move || input::read(&path, LARGEST_SECRET));
+    reading.await.map_err(io::Error::other)?
 }
 
 #[tonic::async_trait]
@@ -143,8 +129,9 @@ impl SecretsService for Secrets {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use super::*;
-    use std::path::Path;
 
     fn file(id: &str, path: &Path) -> SecretSpec {
         SecretSpec { id: id.into(), source: SecretSource::File(path.into()) }
@@ -182,15 +169,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pipe_is_read_once_and_answered_as_often_as_it_is_asked_for() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("pipe");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    async fn a_pipe_of_the_shell_is_read_once_and_answered_as_often_as_it_is_asked_for() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
         let secrets = Secrets::new(&[file("a", &path)], &environment).unwrap();
-        let writer = tokio::task::spawn_blocking(move || std::fs::write(path, "once").unwrap());
+        let writing = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            io::Write::write_all(&mut writer, b"once").unwrap();
+        });
         assert_eq!(secrets.value("a").await.unwrap(), Some(&b"once"[..]));
-        writer.await.unwrap();
+        writing.join().unwrap();
         assert_eq!(secrets.value("a").await.unwrap(), Some(&b"once"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_named_pipe_is_refused_before_the_build_and_when_it_came_since() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        std::fs::write(&path, "once").unwrap();
+        let secrets = Secrets::new(&[file("a", &path)], &environment).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let late = tokio::time::timeout(std::time::Duration::from_secs(5), secrets.value("a")).await.unwrap();
+        for error in [late.unwrap_err(), Secrets::new(&[file("a", &path)], &environment).unwrap_err()] {
+            let SessionError::SecretUnreadable { source, .. } = error else { panic!("{error}") };
+            assert_eq!(source.to_string(), "it is a named pipe, and no regular file");
+        }
     }
 
     #[tokio::test]
