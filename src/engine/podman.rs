@@ -3,12 +3,13 @@
 //! Owns the process, its private socket and their end: on drop, on request, or with this process if it is killed before
 //! it can do either. What the service then does is Podman's.
 
+mod workplace;
+
 use std::fmt;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -16,6 +17,7 @@ use tokio::process::{Child, Command};
 
 use crate::environment::Environment;
 use crate::error::{Category, Diagnose};
+use workplace::Workplace;
 
 /// Ends the service when our end of the pipe on standard input is closed, by whatever means this process ends. The
 /// service's own idle timeout does not see that: to Podman, a connection to a container's output is work in progress for as
@@ -35,16 +37,11 @@ const POLL: Duration = Duration::from_millis(10);
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// The kernel's limit for a socket's path, its final zero included.
 const LONGEST_SOCKET_PATH: usize = 107;
-const PREFIX: &str = "docker-test-podman-";
-/// A directory of another run that is younger than this may not have its socket yet.
-const STALE_AFTER: Duration = Duration::from_mins(2);
-/// As much of the service's log as a message can use.
-const KEPT: usize = 4 * 1024;
 
 /// A running service. Dropping it ends it.
 pub struct PodmanService {
     child: Child,
-    directory: tempfile::TempDir,
+    workplace: Workplace,
     socket: PathBuf,
     keep_alive: tokio::task::JoinHandle<()>,
 }
@@ -126,19 +123,16 @@ impl PodmanService {
         env: &Environment,
         runtime_dir: &Path,
     ) -> Result<Self, PodmanError> {
-        sweep(runtime_dir);
-        let directory = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .permissions(std::fs::Permissions::from_mode(0o700))
-            .tempdir_in(runtime_dir)
+        workplace::sweep(runtime_dir);
+        let workplace = Workplace::create(runtime_dir)
             .map_err(|source| PodmanError::Directory { directory: runtime_dir.to_owned(), source })?;
-        let socket = directory.path().join("podman.sock");
+        let socket = workplace.socket();
         if socket.as_os_str().len() > LONGEST_SOCKET_PATH {
             return Err(PodmanError::PathTooLong { path: socket });
         }
-        let log = directory.path().join("log");
-        let stderr = std::fs::File::create(&log)
-            .map_err(|source| PodmanError::Directory { directory: directory.path().to_owned(), source })?;
+        let stderr = workplace
+            .create_log()
+            .map_err(|source| PodmanError::Directory { directory: workplace.path().to_owned(), source })?;
         // A group of its own: Ctrl-C must reach the test and not the engine that it runs on.
         let mut child = Command::new(SHELL)
             .args(["-c", WATCHED, "sh"])
@@ -148,7 +142,7 @@ impl PodmanService {
             .env_clear()
             .envs(env.variables())
             // Its monitors of containers write files where they are started.
-            .current_dir(directory.path())
+            .current_dir(workplace.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::from(stderr))
@@ -158,14 +152,14 @@ impl PodmanService {
         let started = tokio::time::timeout(START_LIMIT, async {
             while !answers(&socket).await {
                 if let Ok(Some(status)) = child.try_wait() {
-                    return Err(PodmanError::Ended { status, said: last_words(&log) });
+                    return Err(PodmanError::Ended { status, said: workplace.last_words() });
                 }
                 tokio::time::sleep(POLL).await;
             }
             Ok(())
         });
         started.await.unwrap_or_else(|_| {
-            Err(PodmanError::Silent { seconds: START_LIMIT.as_secs(), said: last_words(&log) })
+            Err(PodmanError::Silent { seconds: START_LIMIT.as_secs(), said: workplace.last_words() })
         })?;
         let keep_alive = tokio::spawn({
             let socket = socket.clone();
@@ -176,7 +170,7 @@ impl PodmanService {
                 }
             }
         });
-        Ok(Self { child, directory, socket, keep_alive })
+        Ok(Self { child, workplace, socket, keep_alive })
     }
 
     /// Where it listens.
@@ -188,7 +182,7 @@ impl PodmanService {
     /// The end of what it wrote to its log.
     #[must_use]
     pub fn log(&self) -> String {
-        last_words(&self.directory.path().join("log"))
+        self.workplace.last_words()
     }
 
     /// Ends it, gently first, and removes its directory.
@@ -229,33 +223,6 @@ async fn answers(socket: &Path) -> bool {
     ping.await.unwrap_or(false)
 }
 
-fn last_words(log: &Path) -> String {
-    let bytes = std::fs::read(log).unwrap_or_default();
-    let end = bytes.get(bytes.len().saturating_sub(KEPT)..).unwrap_or_default();
-    let text = String::from_utf8_lossy(end);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if lines.is_empty() { "it said nothing".to_owned() } else { lines.join("; ") }
-}
-
-/// Removes what runs left that were killed: directories of ours whose socket nobody listens on any more.
-fn sweep(runtime_dir: &Path) {
-    let Ok(entries) = std::fs::read_dir(runtime_dir) else { return };
-    let now = SystemTime::now();
-    for entry in entries.flatten() {
-        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let old = entry
-            .metadata()
-            .and_then(|metadata| metadata.modified())
-            .is_ok_and(|modified| now.duration_since(modified).is_ok_and(|age| age > STALE_AFTER));
-        let socket = entry.path().join("podman.sock");
-        if ours && is_directory && old && std::os::unix::net::UnixStream::connect(socket).is_err() {
-            // Another user's cannot be removed, and need not be.
-            let _not_ours = std::fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,29 +261,5 @@ mod tests {
         std::fs::create_dir(&runtime).unwrap();
         let error = PodmanService::start(&env, &runtime).await.unwrap_err();
         assert!(matches!(error, PodmanError::PathTooLong { .. }), "{error}");
-    }
-
-    #[tokio::test]
-    async fn only_old_directories_without_a_listener_are_swept() {
-        let runtime = tempfile::tempdir().unwrap();
-        let make = |name: &str, age: Duration| {
-            let path = runtime.path().join(name);
-            std::fs::create_dir(&path).unwrap();
-            let listener = std::os::unix::net::UnixListener::bind(path.join("podman.sock")).unwrap();
-            let directory = std::fs::File::open(&path).unwrap();
-            directory.set_modified(SystemTime::now() - age).unwrap();
-            (path, listener)
-        };
-        let hour = Duration::from_hours(1);
-        let (dead, listener) = make("docker-test-podman-dead", hour);
-        drop(listener);
-        let (alive, _listening) = make("docker-test-podman-alive", hour);
-        let (young, listener) = make("docker-test-podman-young", Duration::ZERO);
-        drop(listener);
-        let (foreign, listener) = make("podman-foreign", hour);
-        drop(listener);
-        sweep(runtime.path());
-        assert!(!dead.exists());
-        assert!(alive.exists() && young.exists() && foreign.exists());
     }
 }
