@@ -13,6 +13,7 @@ use super::terminal;
 use crate::error::{Category, Diagnose, Failure};
 use crate::exit_code::ExitCode;
 use crate::ledger::{self, LostRun, RunState};
+use crate::plan::syntax::units;
 use crate::results::directory::ResultsDirectory;
 use crate::runner::collect::{self, Wanted};
 
@@ -25,6 +26,9 @@ pub(super) struct ResultsArgs {
     /// Directory that the files are put in, instead of the one that the run was to use.
     #[arg(long, value_name = "DIR")]
     results_dir: Option<PathBuf>,
+    /// Most bytes that are taken out of the container, instead of the limit of the run.
+    #[arg(long, value_name = "BYTES", value_parser = units::unsigned_size)]
+    results_limit: Option<u64>,
     #[command(flatten)]
     engine: EngineFlags,
 }
@@ -42,15 +46,19 @@ enum ResultsError {
     Gone { run: String, container: String },
     #[error("the results could not be taken out: {message}")]
     Incomplete { message: String },
+    #[error("the results are larger than {limit} bytes, and were cut")]
+    Cut { run: String, limit: u64 },
 }
 
 impl Diagnose for ResultsError {
     fn category(&self) -> Category {
         match self {
             Self::Incomplete { .. } => Category::Environment,
-            Self::Unknown(_) | Self::OtherEngine { .. } | Self::Running { .. } | Self::Gone { .. } => {
-                Category::User
-            }
+            Self::Unknown(_)
+            | Self::OtherEngine { .. }
+            | Self::Running { .. }
+            | Self::Gone { .. }
+            | Self::Cut { .. } => Category::User,
         }
     }
 
@@ -64,6 +72,9 @@ impl Diagnose for ResultsError {
                 Some(format!("wait for its end, or stop it: docker stop {container}"))
             }
             Self::Gone { .. } => Some("`docker-test prune` forgets the run".to_owned()),
+            Self::Cut { run, .. } => Some(format!(
+                "all of them are still on the engine: docker-test results {run} --results-limit BYTES"
+            )),
             Self::Incomplete { .. } => Some(
                 "they are still on the engine: try again, with another --results-dir where the disk is full"
                     .to_owned(),
@@ -93,6 +104,7 @@ pub(super) async fn execute(args: ResultsArgs, app: Running) -> Result<ExitCode,
         .into());
     }
     let LostRun { container, results, directory, limit } = lost;
+    let limit = args.results_limit.unwrap_or(*limit);
     match engine.container_state(container).await {
         Ok(state) if state.running => {
             return Err(ResultsError::Running { container: container.clone() }.into());
@@ -107,15 +119,10 @@ pub(super) async fn execute(args: ResultsArgs, app: Running) -> Result<ExitCode,
         args.results_dir.map_or_else(|| directory.clone(), |path| app.environment.current_dir().join(path));
     let target = ResultsDirectory::prepare(&directory, &run_id)?;
     let never = std::future::pending();
-    let wanted = Wanted { limit: *limit, since: None };
+    let wanted = Wanted { limit, since: None };
     let collected = collect::take_out(engine, container, results, target.staging(), wanted, never).await;
     for warning in &collected.warnings {
         terminal::note(&format!("docker-test: {warning}\n"));
-    }
-    if let Some(limit) = collected.over_limit {
-        let message =
-            format!("they are larger than the {limit} bytes that the run allowed (--results-limit)");
-        return Err(ResultsError::Incomplete { message }.into());
     }
     if let Some(message) = &collected.incomplete {
         return Err(ResultsError::Incomplete { message: message.clone() }.into());
@@ -124,6 +131,11 @@ pub(super) async fn execute(args: ResultsArgs, app: Running) -> Result<ExitCode,
     let names = collected.files.iter().map(|file| format!("{}\n", directory.join(&file.path).display()));
     // The files are there, whoever could be told.
     let told = terminal::out(&names.collect::<String>());
+    if let Some(limit) = collected.over_limit {
+        // As in a run, what came is delivered; the container stays, so that the rest can be had.
+        connection.close().await;
+        return Err(ResultsError::Cut { run: run_id, limit }.into());
+    }
     // Fetched: the container has served, and the run is over.
     let container = container.clone();
     found.end(engine, &container).await?;

@@ -311,6 +311,31 @@ fn a_daemon_killed_in_a_run_is_named_and_its_results_are_fetched_when_it_is_back
 }
 
 #[test]
+fn lost_results_over_their_limit_are_cut_and_can_be_fetched_again_with_a_larger_one() {
+    let (engine, sandbox) = own_engine("large");
+    let shell = "head -c 3000000 /dev/zero > /var/tests/results/big; echo up; sleep 300";
+    let live = Live::start(sandbox.command(&script(&["--results-limit", "1m"], BASE, shell)));
+    live.prints("up");
+    let daemon = engine.crash();
+    let ran = live.finish();
+    ran.assert_code(125);
+    let run = run_ids(&ran.stderr).pop().unwrap();
+    engine.revive(&daemon);
+    let size = || std::fs::metadata(sandbox.path().join("tests/results/big")).unwrap().len();
+    let cut = sandbox.expect(125, &["results", &run]);
+    cut.assert_stdout("tests/results/big");
+    cut.assert_stderr("cut");
+    cut.assert_stderr(&format!("docker-test results {run} --results-limit"));
+    assert_eq!(size(), 1 << 20);
+    sandbox.expect(125, &["results", &run, "--results-limit", "2m"]);
+    assert_eq!(size(), 2 << 20);
+    sandbox.expect(0, &["results"]).assert_stdout(&run);
+    sandbox.expect(0, &["results", &run, "--results-limit", "3m"]).assert_stdout("tests/results/big");
+    assert_eq!(size(), 3_000_000);
+    assert_eq!(docker_at(engine.value("DOCKERD_HOST"), &["ps", "-aq"]), "");
+}
+
+#[test]
 fn a_daemon_that_comes_back_in_time_still_gives_the_results_and_no_pass() {
     let (engine, sandbox) = own_engine("back");
     let shell = "echo x > /var/tests/results/file; echo up; sleep 300";
