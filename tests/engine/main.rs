@@ -30,6 +30,7 @@ mod remote;
 mod reports;
 mod results;
 mod run_flags;
+mod shell;
 mod signals;
 mod smoke;
 mod sources;

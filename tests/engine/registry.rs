@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::fixture::{Values, fixture};
 use crate::support::{BASE, Ran, Sandbox, docker, image_id};
@@ -351,4 +352,19 @@ fn a_registry_that_does_not_answer_is_an_error_with_advice() {
     let ran = shelf.sandbox.expect(125, &["127.0.0.1:1/dt/nothing:1"]);
     ran.assert_stderr("connection refused");
     ran.assert_stderr("cannot be reached");
+}
+
+#[test]
+fn a_registry_that_takes_the_question_and_says_nothing_ends_with_the_time_for_pulls() {
+    let shelf = Shelf::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = format!("{}/dt/nothing:1", listener.local_addr().unwrap());
+    // Connections stay open for as long as the listener lives: the kernel takes them, and nobody reads.
+    let began = Instant::now();
+    let ran = shelf.sandbox.expect(125, &["--pull-timeout", "1s", &name]);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    ran.assert_stderr(&format!("could not pull {name} within 1s"));
+    ran.assert_stderr("raise --pull-timeout");
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_ok(), "the registry was asked");
 }
