@@ -28,8 +28,7 @@ use crate::engine::{Engine, EngineError, ResourceKind};
 use crate::metadata::labels::ours::{self, Role};
 use journal::Journal;
 
-/// Containers with this prefix were kept for the user: sweeps pass them by, `prune` removes them.
-pub const KEPT_PREFIX: &str = "docker-test-kept-";
+pub use crate::metadata::labels::ours::KEPT_PREFIX;
 
 /// Repository of the private names that a target is pinned under while its test image is built.
 pub const TARGET_REPOSITORY: &str = "localhost/docker-test-target";

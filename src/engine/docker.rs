@@ -15,7 +15,7 @@ pub mod session;
 
 pub use attach::{Attached, Frame};
 pub use containers::{Archive, Created};
-pub use creation::Creation;
+pub use creation::{Creation, ResultsVolume};
 pub use images::PullProgress;
 
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use super::event::RunEvent;
 use super::housekeeping::Housekeeping;
 use super::output::{Pumped, pump};
 use super::supervise::{Lost, Supervised, supervise};
-use crate::engine::docker::{Creation, Recorded};
+use crate::engine::docker::{Creation, Recorded, ResultsVolume};
 use crate::engine::{Engine, EngineError, ResourceKind};
 use crate::error::Failure;
 use crate::ledger::{KEPT_PREFIX, LostRun, RunLedger};
@@ -102,7 +102,10 @@ pub async fn run(
     let creation = Creation {
         image: context.image_id.to_owned(),
         labels: context.ledger.labels(ours::Role::TestContainer),
-        results: context.plan.results_volume.then(|| context.plan.results.clone()),
+        results: context.plan.results_volume.then(|| ResultsVolume {
+            path: context.plan.results.clone(),
+            labels: context.ledger.labels(ours::Role::Volume),
+        }),
         platform: context.plan.build.platform.clone(),
     };
     let created = context.engine.create_container(&record, &context.plan.container, &creation).await?;

@@ -46,7 +46,7 @@ pub(crate) fn own_engine(name: &str) -> (Fixture, Sandbox) {
 }
 
 /// A container labelled as that of a run by `owner`, as docker-test would have made it.
-fn forge(host: &str, name: &str, owner: &str, deadline: u64) {
+pub(crate) fn forge(host: &str, name: &str, owner: &str, deadline: u64) {
     let label = |key: &str, value: &str| format!("docker-test.{key}={value}");
     docker_at(
         host,
@@ -64,6 +64,8 @@ fn forge(host: &str, name: &str, owner: &str, deadline: u64) {
             &label("deadline", &deadline.to_string()),
             "--label",
             &label("role", "test-container"),
+            "--label",
+            &label("container", name),
             BASE,
             "true",
         ],

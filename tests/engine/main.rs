@@ -20,6 +20,7 @@ mod inspect;
 mod lifecycle;
 mod live;
 mod output;
+mod ownership;
 mod page;
 mod plugin;
 mod podman;

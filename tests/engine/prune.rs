@@ -15,6 +15,11 @@ use crate::support::{BASE, Sandbox, docker};
 /// Stands before an engine and refuses the first two of all listings of one kind, as Podman does where something on the
 /// list goes away while it is made. Returns how many it has refused.
 fn refuse_listings(door: &Path, engine: &str, listing: &'static str) -> Arc<AtomicUsize> {
+    refuse(door, engine, listing, 2)
+}
+
+/// Stands before an engine and refuses the first requests whose first line has `part`, `limit` of them at most.
+pub(crate) fn refuse(door: &Path, engine: &str, part: &'static str, limit: usize) -> Arc<AtomicUsize> {
     let listener = UnixListener::bind(door).unwrap();
     let (engine, refused) = (engine.to_owned(), Arc::new(AtomicUsize::new(0)));
     let count = Arc::clone(&refused);
@@ -23,13 +28,19 @@ fn refuse_listings(door: &Path, engine: &str, listing: &'static str) -> Arc<Atom
             let server = UnixStream::connect(&engine).unwrap();
             carry(server.try_clone().unwrap(), client.try_clone().unwrap());
             let count = Arc::clone(&count);
-            std::thread::spawn(move || pass_requests(client, server, listing, &count));
+            std::thread::spawn(move || pass_requests(client, server, part, limit, &count));
         }
     });
     refused
 }
 
-fn pass_requests(mut client: UnixStream, mut server: UnixStream, listing: &str, refused: &AtomicUsize) {
+fn pass_requests(
+    mut client: UnixStream,
+    mut server: UnixStream,
+    part: &str,
+    limit: usize,
+    refused: &AtomicUsize,
+) {
     let said = r#"{"message": "no such container"}"#;
     let answer = format!(
         "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{said}",
@@ -38,8 +49,8 @@ fn pass_requests(mut client: UnixStream, mut server: UnixStream, listing: &str, 
     let mut buffer = [0; 8192];
     while let Ok(size @ 1..) = client.read(&mut buffer) {
         let request = String::from_utf8_lossy(&buffer[..size]);
-        let asked = request.lines().next().is_some_and(|line| line.contains(listing));
-        let passed = if asked && refused.fetch_add(1, Ordering::Relaxed) < 2 {
+        let asked = request.lines().next().is_some_and(|line| line.contains(part));
+        let passed = if asked && refused.fetch_add(1, Ordering::Relaxed) < limit {
             client.write_all(answer.as_bytes())
         } else {
             server.write_all(&buffer[..size])
@@ -65,7 +76,7 @@ fn a_listing_that_failed_over_something_that_went_away_is_asked_for_again() {
 }
 
 /// The id of the only run that has a journal in this sandbox.
-fn only_run(sandbox: &Sandbox) -> String {
+pub(crate) fn only_run(sandbox: &Sandbox) -> String {
     let mut names = std::fs::read_dir(sandbox.state().join("runs")).unwrap().flatten();
     let name = names.next().unwrap().file_name().into_string().unwrap();
     assert!(names.next().is_none());

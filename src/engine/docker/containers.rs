@@ -43,7 +43,7 @@ impl Engine {
             options = options.platform(platform);
         }
         let at_creation = self.capabilities.networks_at_creation;
-        let body = creation::body(spec, creation, at_creation);
+        let body = creation::body(record.name(), spec, creation, at_creation);
         let response = self
             .docker
             .create_container(Some(options.build()), body)

@@ -9,6 +9,7 @@ use bollard::models::{
     MountVolumeOptionsDriverConfig, NetworkingConfig, ResourcesUlimits,
 };
 
+use crate::metadata::labels::ours;
 use crate::plan::container::{ContainerSpec, GpuSpec, MountSpec, NetworkSpec};
 
 /// What identifies the run, added to what the plan says.
@@ -18,13 +19,23 @@ pub struct Creation {
     pub image: String,
     /// Labels that mark the container as ours.
     pub labels: BTreeMap<String, String>,
-    /// Where an anonymous results volume is mounted, unless the user mounts something there.
-    pub results: Option<String>,
+    /// An anonymous volume for the results, unless the user mounts something there.
+    pub results: Option<ResultsVolume>,
     /// `os/arch`
     pub platform: Option<String>,
 }
 
+/// The volume that takes the results.
+#[derive(Debug, Clone, Default)]
+pub struct ResultsVolume {
+    /// Where it is mounted.
+    pub path: String,
+    /// Labels that mark it as ours.
+    pub labels: BTreeMap<String, String>,
+}
+
 pub(super) fn body(
+    name: &str,
     spec: &ContainerSpec,
     creation: &Creation,
     networks_at_creation: bool,
@@ -32,6 +43,7 @@ pub(super) fn body(
     let mut labels: HashMap<String, String> =
         spec.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     labels.extend(creation.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+    labels.insert(ours::CONTAINER.to_owned(), name.to_owned());
     ContainerCreateBody {
         image: Some(creation.image.clone()),
         hostname: spec.hostname.clone(),
@@ -60,12 +72,12 @@ pub(super) fn body(
 
 fn host_config(spec: &ContainerSpec, creation: &Creation) -> HostConfig {
     let mut mounts: Vec<Mount> = spec.mounts.iter().map(mount).collect();
-    if let Some(path) = &creation.results {
+    if let Some(volume) = &creation.results {
         mounts.push(Mount {
-            target: Some(path.clone()),
+            target: Some(volume.path.clone()),
             typ: Some(MountType::VOLUME),
             volume_options: Some(MountVolumeOptions {
-                labels: Some(creation.labels.clone().into_iter().collect()),
+                labels: Some(volume.labels.clone().into_iter().collect()),
                 ..MountVolumeOptions::default()
             }),
             ..Mount::default()
@@ -221,7 +233,7 @@ mod tests {
     #[test]
     fn an_emptied_entrypoint_reaches_the_engine_as_one_empty_word() {
         let spec = ContainerSpec { entrypoint: Some(vec![]), ..ContainerSpec::default() };
-        assert_eq!(body(&spec, &Creation::default(), false).entrypoint, Some(vec![String::new()]));
+        assert_eq!(body("c", &spec, &Creation::default(), false).entrypoint, Some(vec![String::new()]));
     }
 
     #[test]
@@ -234,8 +246,9 @@ mod tests {
             labels: BTreeMap::from([("docker-test.run".into(), "real".into())]),
             ..Creation::default()
         };
-        let labels = body(&spec, &creation, false).labels.unwrap();
+        let labels = body("c", &spec, &creation, false).labels.unwrap();
         assert_eq!(labels.get("docker-test.run").unwrap(), "real");
+        assert_eq!(labels.get("docker-test.container").unwrap(), "c");
     }
 
     #[test]
@@ -243,7 +256,7 @@ mod tests {
         let network = |name: &str| NetworkSpec { name: name.into(), ..NetworkSpec::default() };
         let spec = ContainerSpec { networks: vec![network("a"), network("b")], ..ContainerSpec::default() };
         let names = |all| {
-            body(&spec, &Creation::default(), all).networking_config.unwrap().endpoints_config.unwrap().len()
+            body("c", &spec, &Creation::default(), all).networking_config.unwrap().endpoints_config.unwrap().len()
         };
         assert_eq!((names(false), names(true)), (1, 2));
     }

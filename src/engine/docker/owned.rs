@@ -1,6 +1,6 @@
 //! What bears our labels on an engine: listing and removal, for the ledger alone.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
@@ -13,7 +13,8 @@ use crate::engine::{EngineError, OwnedResource, ResourceKind};
 use crate::metadata::labels::ours;
 
 impl Engine {
-    /// Every container, volume and network that bears `label` (`name` or `name=value`).
+    /// Every container, volume and network that bears `label` (`name` or `name=value`), less containers that have it
+    /// from an image that a user committed of one of ours.
     pub async fn owned(&self, label: &str) -> Result<Vec<OwnedResource>, EngineError> {
         let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
         let containers = asked_again(|| {
@@ -32,12 +33,16 @@ impl Engine {
         let fail = |error| refine("list", "resource", label, error);
         let mut owned = Vec::new();
         for container in containers.map_err(fail)? {
-            let name = container.names.unwrap_or_default().into_iter().next();
-            let id = container.id.unwrap_or_default();
+            let labels = container.labels.unwrap_or_default().into_iter().collect();
+            let names = container.names.unwrap_or_default();
+            let name = names.iter().map(|name| name.trim_start_matches('/'));
+            let Some(name) = name.into_iter().find(|name| ours::is_own_container(&labels, name)) else {
+                continue;
+            };
             owned.push(OwnedResource {
                 kind: ResourceKind::Container,
-                name: name.map_or(id, |name| name.trim_start_matches('/').to_owned()),
-                labels: container.labels.unwrap_or_default().into_iter().collect(),
+                name: name.to_owned(),
+                labels,
                 running: container.state.is_some_and(|state| state.to_string() == "running"),
             });
         }
@@ -108,7 +113,9 @@ impl Engine {
         match self.docker.inspect_container(name, None::<InspectContainerOptions>).await {
             Ok(record) => {
                 let labels = record.config.and_then(|config| config.labels).unwrap_or_default();
-                Ok(labels.get(ours::RUN).is_some_and(|label| label == run))
+                let labels: BTreeMap<_, _> = labels.into_iter().collect();
+                let bears_run = labels.get(ours::RUN).is_some_and(|label| label == run);
+                Ok(bears_run && ours::is_own_container(&labels, name))
             }
             Err(error) => {
                 let error = refine("inspect", "container", name, error);

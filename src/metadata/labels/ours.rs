@@ -30,13 +30,16 @@ pub const NAME: &str = "docker-test.name";
 pub const SOURCE: &str = "docker-test.source";
 /// Key of everything that went into a test image.
 pub const KEY: &str = "docker-test.key";
+/// Name of the container as it was made: a container of an image that somebody commits of it inherits the labels, and
+/// has another name.
+pub const CONTAINER: &str = "docker-test.container";
 /// The process that owns the run.
 pub const OWNER: &str = "docker-test.owner";
 /// When it may be removed though its owner cannot be asked.
 pub const DEADLINE: &str = "docker-test.deadline";
 
 /// Every label that docker-test sets on what it makes.
-pub const OWN_LABELS: [OwnLabel; 10] = [
+pub const OWN_LABELS: [OwnLabel; 11] = [
     OwnLabel {
         name: ROLE,
         description: "What the resource is for: test-image, test-container, volume, network or helper.",
@@ -56,6 +59,10 @@ pub const OWN_LABELS: [OwnLabel; 10] = [
     OwnLabel {
         name: KEY,
         description: "Digest of everything that went into a test image: where it is unchanged, nothing is rebuilt.",
+    },
+    OwnLabel {
+        name: CONTAINER,
+        description: "Name of the container as it was made: one of another name is not removed, unless it was kept.",
     },
     OwnLabel {
         name: OWNER,
@@ -107,8 +114,40 @@ impl Role {
     }
 }
 
+/// Containers with this prefix, and the run's id after it, were kept for the user: sweeps pass them by, `prune` removes
+/// them.
+pub const KEPT_PREFIX: &str = "docker-test-kept-";
+
+/// Whether the container `name` was made by the run that its labels give. Labels alone do not say so: what an image
+/// bears that was committed of such a container, every container of that image bears.
+#[must_use]
+pub fn is_own_container(labels: &BTreeMap<String, String>, name: &str) -> bool {
+    let has_its_name = labels.get(CONTAINER).is_some_and(|own| own == name);
+    let was_kept = name.strip_prefix(KEPT_PREFIX).zip(labels.get(RUN)).is_some_and(|(kept, run)| kept == run);
+    has_its_name || was_kept
+}
+
 /// Whether docker-test made what bears these labels, whatever its version: it has a role.
 #[must_use]
 pub fn is_ours(labels: &BTreeMap<String, String>) -> bool {
     labels.contains_key(ROLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_ours_by_the_name_that_it_was_made_or_kept_under() {
+        let labels = |own: Option<&str>| {
+            let own = own.map(|name| (CONTAINER.to_owned(), name.to_owned()));
+            let run = (RUN.to_owned(), "00000001-abcdef".to_owned());
+            own.into_iter().chain([run]).collect::<BTreeMap<_, _>>()
+        };
+        assert!(is_own_container(&labels(Some("web")), "web"));
+        assert!(is_own_container(&labels(Some("web")), "docker-test-kept-00000001-abcdef"));
+        assert!(!is_own_container(&labels(Some("web")), "serene_swan"));
+        assert!(!is_own_container(&labels(Some("web")), "docker-test-kept-00000002-abcdef"));
+        assert!(!is_own_container(&labels(None), "web"));
+    }
 }
