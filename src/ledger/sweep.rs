@@ -117,8 +117,10 @@ pub(super) fn may_go(
     options: SweepOptions,
     now: u64,
 ) -> bool {
+    // Without a journal it may be kept, or of a run whose engine was lost and whose results wait: whoever has the
+    // journal knows, and only the user may say that they do not.
     let spared = name.starts_with(KEPT_PREFIX)
-        || journal.is_some_and(|found| !matches!(found.state, RunState::Active));
+        || journal.is_none_or(|found| !matches!(found.state, RunState::Active));
     if spared && !options.kept_and_lost {
         return false;
     }
@@ -131,12 +133,10 @@ pub(super) fn may_go(
         .map_or(Liveness::Unknown, |owner| owner.liveness());
     match liveness {
         Liveness::Alive => false,
+        Liveness::Dead => true,
         // What its journal proves is proof enough.
-        Liveness::Dead | Liveness::Unknown if journal.is_some() => true,
-        // Without the journal it may be a run whose engine was lost, and whose results wait: only the user may
-        // say that they do not.
-        Liveness::Dead if options.kept_and_lost => true,
-        Liveness::Dead | Liveness::Unknown => {
+        Liveness::Unknown if journal.is_some() => true,
+        Liveness::Unknown => {
             let deadline = labels.get(ours::DEADLINE).and_then(|value| value.parse::<u64>().ok());
             deadline.is_some_and(|deadline| now > deadline)
         }
@@ -148,6 +148,7 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1_000_000;
+    const PRUNE: SweepOptions = SweepOptions { kept_and_lost: true, images: false, dry_run: false };
 
     fn labels(owner: &str, deadline: u64) -> BTreeMap<String, String> {
         BTreeMap::from([
@@ -163,28 +164,30 @@ mod tests {
     }
 
     #[test]
-    fn another_host_is_left_alone_until_its_deadline() {
+    fn another_host_is_left_alone_until_its_deadline_and_then_left_to_prune() {
         let other = "other-boot/1/2/3";
-        assert!(!may_go(&labels(other, NOW + 1), "docker-test-x", None, SweepOptions::default(), NOW));
-        assert!(may_go(&labels(other, NOW - 1), "docker-test-x", None, SweepOptions::default(), NOW));
+        let may = |deadline, options| may_go(&labels(other, deadline), "docker-test-x", None, options, NOW);
+        assert!(!may(NOW + 1, PRUNE));
+        assert!(may(NOW - 1, PRUNE));
+        assert!(!may(NOW - 1, SweepOptions::default()), "its results may wait to be fetched");
     }
 
     #[test]
     fn without_owner_and_deadline_nothing_is_touched() {
         assert!(!may_go(&BTreeMap::new(), "docker-test-x", None, SweepOptions::default(), NOW));
+        assert!(!may_go(&BTreeMap::new(), "docker-test-x", None, PRUNE, NOW));
     }
 
     #[test]
-    fn a_dead_run_without_a_journal_may_hold_results_that_wait_and_goes_by_prune_or_at_its_deadline() {
+    fn a_dead_run_without_a_journal_may_hold_results_that_wait_and_goes_by_prune_alone() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let this = Owner::of_this_process().to_string();
         let owner = this.replace(&format!("/{}/", std::process::id()), &format!("/{}/", child.id()));
         child.wait().unwrap();
-        let prune = SweepOptions { kept_and_lost: true, ..SweepOptions::default() };
         let may = |deadline, options| may_go(&labels(&owner, deadline), "docker-test-x", None, options, NOW);
         assert!(!may(NOW + 1, SweepOptions::default()));
-        assert!(may(NOW - 1, SweepOptions::default()));
-        assert!(may(NOW + 1, prune));
+        assert!(!may(NOW - 1, SweepOptions::default()));
+        assert!(may(NOW + 1, PRUNE));
     }
 
     #[test]
@@ -192,7 +195,6 @@ mod tests {
         let name = format!("{KEPT_PREFIX}x");
         let dead = labels("other-boot/1/2/3", 1);
         assert!(!may_go(&dead, &name, None, SweepOptions::default(), NOW));
-        let prune = SweepOptions { kept_and_lost: true, ..SweepOptions::default() };
-        assert!(may_go(&dead, &name, None, prune, NOW));
+        assert!(may_go(&dead, &name, None, PRUNE, NOW));
     }
 }

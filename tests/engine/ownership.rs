@@ -2,9 +2,11 @@
 
 use nix::sys::signal::Signal;
 
-use crate::crash::{docker_at, exists, own_engine};
+use crate::crash::{docker_at, exists, forge, now, own_engine};
 use crate::live::{Live, plain, run_ids, script};
 use crate::support::{BASE, Sandbox, docker};
+
+const OTHER_HOST: &str = "11111111-2222-3333-4444-555555555555/4026531836/1/1";
 
 #[test]
 fn a_container_of_an_image_that_a_user_committed_of_ours_is_the_users() {
@@ -40,6 +42,50 @@ fn a_kept_container_of_another_state_directory_goes_by_prune() {
     other.set("DOCKER_HOST", host);
     other.expect(0, &["prune"]).assert_stdout(&kept);
     assert!(!exists(host, &kept));
+}
+
+#[test]
+fn what_a_run_without_a_journal_here_left_may_be_results_that_wait_and_goes_by_prune_alone() {
+    let (engine, sandbox) = own_engine("waiting");
+    let host = engine.value("DOCKERD_HOST");
+    forge(host, "overdue", OTHER_HOST, now() - 10);
+    sandbox.expect(0, &script(&[], BASE, "true"));
+    assert!(exists(host, "overdue"));
+    sandbox.expect(0, &["prune"]).assert_stdout("overdue");
+    assert!(!exists(host, "overdue"));
+}
+
+#[test]
+fn networks_of_dead_runs_go_by_sweep_and_prune() {
+    let (engine, sandbox) = own_engine("networks");
+    let host = engine.value("DOCKERD_HOST");
+    let create = |name: &str, run: &str, deadline: u64| {
+        let labels = [
+            format!("docker-test.run={run}"),
+            format!("docker-test.owner={OTHER_HOST}"),
+            format!("docker-test.deadline={deadline}"),
+            "docker-test.role=network".to_owned(),
+        ];
+        let flags = labels.iter().flat_map(|label| ["--label", label]);
+        docker_at(host, &["network", "create"].into_iter().chain(flags).chain([name]).collect::<Vec<_>>());
+    };
+    let there = || docker_at(host, &["network", "ls", "--filter", "type=custom", "--format", "{{.Name}}"]);
+    create("living", "00000001-aaaaaa", now() + 600);
+    create("foreign", "00000002-bbbbbb", now() - 10);
+    create("journalled", "00000003-cccccc", now() - 10);
+    docker_at(host, &["network", "create", "users"]);
+    let begin = serde_json::json!({"begin": {
+        "run": "00000003-cccccc", "owner": OTHER_HOST, "engine": host, "image": "shop", "started": 1, "deadline": 2
+    }});
+    let created = serde_json::json!({"created": {"kind": "network", "name": "journalled"}});
+    std::fs::create_dir_all(sandbox.state().join("runs")).unwrap();
+    let journal = sandbox.state().join("runs/00000003-cccccc.jsonl");
+    std::fs::write(&journal, format!("{begin}\n{created}\n")).unwrap();
+    sandbox.expect(0, &script(&[], BASE, "true"));
+    assert_eq!(there(), "foreign\nliving\nusers\n");
+    assert!(!journal.exists());
+    sandbox.expect(0, &["prune"]).assert_stdout("removed network foreign");
+    assert_eq!(there(), "living\nusers\n");
 }
 
 #[test]
