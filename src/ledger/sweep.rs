@@ -68,7 +68,7 @@ pub async fn sweep(
     let mut finished: Vec<&FoundRun> = Vec::new();
     for found in runs.values().filter(|found| !found.is_alive(now)) {
         if found.record.engine != engine.address() {
-            if now.saturating_sub(found.record.deadline) > JOURNAL_AGE {
+            if may_be_forgotten(found, options, now) {
                 found.discard();
             }
             continue;
@@ -102,6 +102,13 @@ pub async fn sweep(
             .for_each(|found| found.discard());
     }
     Ok(pruned)
+}
+
+/// Whether the journal of a dead run on another engine may go. Without it nobody knows of a kept container or of results
+/// that wait.
+const fn may_be_forgotten(found: &FoundRun, options: SweepOptions, now: u64) -> bool {
+    let old = now.saturating_sub(found.record.deadline) > JOURNAL_AGE;
+    old && !options.dry_run && (matches!(found.state, RunState::Active) || options.kept_and_lost)
 }
 
 /// What the journal of a dead run still holds.
@@ -188,6 +195,22 @@ mod tests {
         assert!(!may(NOW + 1, SweepOptions::default()));
         assert!(!may(NOW - 1, SweepOptions::default()));
         assert!(may(NOW + 1, PRUNE));
+    }
+
+    #[test]
+    fn the_journal_of_a_kept_run_on_an_engine_that_never_came_back_goes_by_prune_alone() {
+        let state = tempfile::tempdir().unwrap();
+        let longest = std::time::Duration::from_secs(1);
+        let ledger = crate::ledger::RunLedger::begin(state.path(), "e.sock", "shop", None, longest).unwrap();
+        let mut found = crate::ledger::find_run(state.path(), ledger.run_id()).unwrap();
+        let late = found.record.deadline + JOURNAL_AGE + 1;
+        assert!(!may_be_forgotten(&found, SweepOptions::default(), late - 1));
+        assert!(may_be_forgotten(&found, SweepOptions::default(), late));
+        assert!(!may_be_forgotten(&found, SweepOptions { dry_run: true, ..PRUNE }, late));
+        found.state = RunState::Kept;
+        assert!(!may_be_forgotten(&found, SweepOptions::default(), late));
+        assert!(may_be_forgotten(&found, PRUNE, late));
+        assert!(!may_be_forgotten(&found, PRUNE, late - 1));
     }
 
     #[test]
