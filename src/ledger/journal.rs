@@ -3,9 +3,11 @@
 //! Survives SIGKILL, since the kernel holds what was written. Owns whether its run lives: by the lock on the file, by
 //! its owner, by its deadline. A line cut short by a full disk is ignored, never fatal.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,9 @@ use super::owner::{Liveness, Owner};
 use crate::engine::docker::Recorded;
 use crate::engine::{Engine, EngineError, ResourceKind};
 use crate::error::{Category, Diagnose};
+
+/// A journal without its name is left alone for this long: naming it takes a moment.
+const UNBEGUN_AGE: u64 = 60 * 60;
 
 /// The head of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +110,8 @@ pub(super) struct Journal {
     open: Vec<(ResourceKind, String)>,
     state: RunState,
     deadline: u64,
+    /// The last line may have been cut short.
+    torn: bool,
 }
 
 impl Journal {
@@ -122,8 +129,8 @@ impl Journal {
             .map_err(|error| fail("create", error))?;
         let record = RunRecord { locked: lock::take(&file), ..record.clone() };
         let deadline = record.deadline;
-        let mut journal =
-            Self { path: path.clone(), file, open: Vec::new(), state: RunState::Active, deadline };
+        let (open, state, torn) = (Vec::new(), RunState::Active, false);
+        let mut journal = Self { path: path.clone(), file, open, state, deadline, torn };
         let begun = journal.append(&Line::Begin(record));
         let named = fs::rename(&temporary, &path).map_err(|error| fail("name", error));
         begun.and(named).inspect_err(|_| drop(fs::remove_file(&temporary)))?;
@@ -174,10 +181,14 @@ impl Journal {
 
     fn append(&mut self, line: &Line) -> Result<(), JournalError> {
         let fail = |source| JournalError { operation: "write", path: self.path.clone(), source };
-        let mut bytes = serde_json::to_vec(line).map_err(|error| fail(error.into()))?;
+        // What follows a line that was cut short would be lost with it.
+        let mut bytes = if self.torn { vec![b'\n'] } else { Vec::new() };
+        serde_json::to_writer(&mut bytes, line).map_err(|error| fail(error.into()))?;
         bytes.push(b'\n');
         // One write call: a reader, or a kill, sees the whole line or none of it.
-        (&self.file).write_all(&bytes).map_err(fail)
+        let written = (&self.file).write_all(&bytes);
+        self.torn = written.is_err();
+        written.map_err(fail)
     }
 }
 
@@ -241,6 +252,23 @@ pub fn list_runs(state: &Path) -> Vec<FoundRun> {
         .collect();
     runs.sort_by(|a, b| a.record.run.cmp(&b.record.run));
     runs
+}
+
+/// Removes the files of runs that were killed before their journal had its name. Whoever finds that of a living run gone
+/// ends before anything is made.
+pub(super) fn remove_unbegun(state: &Path, now: u64) {
+    let entries = fs::read_dir(state.join("runs")).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()) {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let Ok(file) = File::open(&path) else { continue };
+        let changed = file.metadata().and_then(|about| about.modified()).ok();
+        let changed = changed.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs()));
+        let old = changed.is_some_and(|changed| now.saturating_sub(changed) > UNBEGUN_AGE);
+        if name.starts_with('.') && name.ends_with(".tmp") && old && lock::look(&file, true) != LockState::Held {
+            // What cannot be removed now is left to the next sweep.
+            let _ = fs::remove_file(&path);
+        }
+    }
 }
 
 /// The journal of one run.
@@ -360,6 +388,44 @@ mod tests {
         let mut file = OpenOptions::new().append(true).open(path).unwrap();
         file.write_all(b"{\"created\":{\"kind\":\"cont").unwrap();
         assert_eq!(find_run(state.path(), "00000001-aaaaaa").unwrap().open.len(), 1);
+    }
+
+    #[test]
+    fn what_follows_a_line_cut_short_is_not_lost_with_it() {
+        let state = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(state.path(), &record("00000001-aaaaaa")).unwrap();
+        let path = state.path().join("runs/00000001-aaaaaa.jsonl");
+        let writable = std::mem::replace(&mut journal.file, File::open(&path).unwrap());
+        assert!(journal.created(ResourceKind::Tag, "t").is_err());
+        // As a disk that is full lets it be.
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"created\":{\"ki").unwrap();
+        journal.file = writable;
+        journal.created(ResourceKind::Container, "c").unwrap();
+        journal.created(ResourceKind::Container, "d").unwrap();
+        assert_eq!(find_run(state.path(), "00000001-aaaaaa").unwrap().open.len(), 2);
+        assert!(!fs::read_to_string(&path).unwrap().contains("\n\n"));
+    }
+
+    #[test]
+    fn what_a_run_killed_in_its_first_moment_left_goes_when_nobody_can_be_at_it() {
+        let state = tempfile::tempdir().unwrap();
+        let directory = state.path().join("runs");
+        fs::create_dir(&directory).unwrap();
+        for name in [".00000001-aaaaaa.tmp", ".00000002-bbbbbb.tmp", "users.tmp"] {
+            fs::write(directory.join(name), "").unwrap();
+        }
+        let living = File::open(directory.join(".00000002-bbbbbb.tmp")).unwrap();
+        assert!(lock::take(&living));
+        let left = || {
+            let mut names: Vec<_> =
+                fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        remove_unbegun(state.path(), crate::ledger::unix_now());
+        assert_eq!(left().len(), 3, "one of them may be about to begin");
+        remove_unbegun(state.path(), crate::ledger::unix_now() + UNBEGUN_AGE + 60);
+        assert_eq!(left(), [".00000002-bbbbbb.tmp", "users.tmp"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::KEPT_PREFIX;
-use super::journal::{FoundRun, RunState, list_runs};
+use super::journal::{FoundRun, RunState, list_runs, remove_unbegun};
 use super::owner::{Liveness, Owner};
 use super::removal::{Doomed, Pruned, in_order, is_clean, remove};
 use crate::engine::{Engine, EngineError};
@@ -96,6 +96,7 @@ pub async fn sweep(
         }
     }
     if !options.dry_run {
+        remove_unbegun(state, now);
         finished
             .iter()
             .filter(|found| is_clean(&pruned, &found.record.run))
