@@ -40,6 +40,15 @@ pub const LENT_REPOSITORY: &str = "localhost/docker-test-untagged";
 /// between hosts that share an engine.
 const DEADLINE_SLACK: Duration = Duration::from_hours(1);
 
+/// What the end of a run could not remove.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind} {name} is left for the next run or `docker-test prune`: {error}")]
+pub struct Leftover {
+    kind: ResourceKind,
+    name: String,
+    error: EngineError,
+}
+
 /// The journal of one living run.
 pub struct RunLedger {
     run_id: String,
@@ -142,7 +151,7 @@ impl RunLedger {
 
     /// Removes everything that is still written down, whatever way the run ended. What cannot be removed stays in
     /// the journal for the next sweep, and is returned with the reason.
-    pub async fn close(&self, engine: &Engine) -> Vec<(ResourceKind, String, EngineError)> {
+    pub async fn close(&self, engine: &Engine) -> Vec<Leftover> {
         let (open, state) = {
             let journal = self.journal();
             (journal.open(), journal.state().clone())
@@ -157,7 +166,7 @@ impl RunLedger {
             }
             let record = Recorded::new(kind, name.clone()).of_run(&self.run_id);
             if let Err(error) = self.remove(engine, &record).await {
-                problems.push((kind, name, error));
+                problems.push(Leftover { kind, name, error });
             }
         }
         if problems.is_empty() && matches!(state, RunState::Active) {

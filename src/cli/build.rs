@@ -19,7 +19,7 @@ use crate::image::build::{self, Workshop};
 use crate::image::logins::Logins;
 use crate::image::sources;
 use crate::input;
-use crate::ledger::RunLedger;
+use crate::ledger::{Leftover, RunLedger};
 use crate::plan::{self, Facts, Limits, Request};
 use crate::runner::event::RunEvent;
 use crate::runner::{Sink, housekeeping};
@@ -104,9 +104,11 @@ pub(super) async fn execute(args: BuildArgs, app: Running) -> Result<ExitCode, F
     let (sink, messages) = Sink::channel();
     let shown = Shown::start(&args.output, &app.environment, &[], Subject::default(), &redactor, messages);
     let built = all(&args, &app, &connection, &ledger, &source, &tags, spec, &sink).await;
+    for warning in ledger.close(&connection.engine).await.iter().map(Leftover::to_string) {
+        sink.warn(warning);
+    }
     drop(sink);
     let told = shown.finish(&app.interrupts).await;
-    let _ = ledger.close(&connection.engine).await;
     housekeeping::sweep(&state, &connection.engine, ledger.run_id()).await;
     connection.close().await;
     match built {

@@ -72,8 +72,8 @@ pub async fn run(job: &Job<'_>, directory: ResultsDirectory, interrupts: &mut si
         Ok(finished) => finished,
         Err(failure) => failed(job, failure, *interrupts.borrow()),
     };
-    for (kind, name, error) in job.ledger.close(job.engine).await {
-        job.sink.warn(format!("{kind} {name} is left for the next run or `docker-test prune`: {error}"));
+    for leftover in job.ledger.close(job.engine).await {
+        job.sink.warn(leftover.to_string());
     }
     finished.result.warnings.extend(job.plan.warnings.iter().cloned());
     finished

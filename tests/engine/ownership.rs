@@ -4,6 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::crash::{docker_at, exists, forge, now, own_engine};
 use crate::live::{Live, plain, run_ids, script};
+use crate::prune::refuse;
 use crate::support::{BASE, Sandbox, docker};
 
 const OTHER_HOST: &str = "11111111-2222-3333-4444-555555555555/4026531836/1/1";
@@ -104,4 +105,15 @@ fn the_results_volume_says_what_it_is() {
     assert_eq!(volume.trim(), "volume");
     let name = format!("docker-test-{run}-1");
     assert_eq!(container.trim(), format!("{name} test-container {name}"));
+}
+
+#[test]
+fn a_build_says_what_it_could_not_remove() {
+    let (engine, mut sandbox) = own_engine("buildleft");
+    let door = sandbox.path().join("door.sock");
+    refuse(&door, engine.value("DOCKERD_SOCKET"), "DELETE ", 100);
+    sandbox.set("DOCKER_HOST", &format!("unix://{}", door.display()));
+    sandbox.write("Dockerfile", &format!("FROM {BASE}\nONTEST CMD true\n"));
+    let built = sandbox.expect(0, &["build", "-t", "left:1", "--with-tests", "."]);
+    built.assert_stderr("is left for the next run or `docker-test prune`");
 }
