@@ -136,12 +136,14 @@ impl RunLedger {
         let _ = self.journal().removed(record.kind(), record.name());
     }
 
-    /// Leaves a resource to the user: `name` is what it is called from now on.
-    pub fn keep(&self, record: &Recorded, name: &str) -> Result<(), JournalError> {
+    /// Leaves a container to the user. To be called once it has its new name, which is to be recorded before: until
+    /// then, and where it cannot be kept, the run is like any other.
+    pub fn keep(&self, record: &Recorded) -> Result<(), JournalError> {
         let mut journal = self.journal();
-        journal.created(record.kind(), name)?;
-        journal.removed(record.kind(), record.name())?;
-        journal.set_state(&RunState::Kept)
+        journal.set_state(&RunState::Kept)?;
+        // Not noted, it is harmless: nothing has the old name any more.
+        let _ = journal.removed(record.kind(), record.name());
+        Ok(())
     }
 
     /// Notes that the engine went away with results in it, so that they can be fetched later.

@@ -149,8 +149,9 @@ impl Journal {
     }
 
     pub(super) fn set_state(&mut self, state: &RunState) -> Result<(), JournalError> {
+        self.append(&Line::State(state.clone()))?;
         self.state = state.clone();
-        self.append(&Line::State(state.clone()))
+        Ok(())
     }
 
     pub(super) fn set_deadline(&mut self, deadline: u64) -> Result<(), JournalError> {

@@ -15,20 +15,21 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Sink;
 use super::collect::{self, Collected};
+use super::dispose::dispose;
 use super::event::RunEvent;
 use super::housekeeping::Housekeeping;
 use super::output::{Pumped, pump};
 use super::supervise::{Lost, Supervised, supervise};
-use crate::engine::docker::{Creation, Recorded, ResultsVolume};
+use crate::engine::docker::{Creation, ResultsVolume};
 use crate::engine::{Engine, EngineError, ResourceKind};
 use crate::error::Failure;
-use crate::ledger::{KEPT_PREFIX, LostRun, RunLedger};
+use crate::ledger::{LostRun, RunLedger};
 use crate::metadata::labels::ours;
-use crate::plan::{Keep, TestPlan};
+use crate::plan::TestPlan;
 use crate::redact::Redactor;
 use crate::results::directory::ResultsDirectory;
 use crate::results::verdict::{Ending, Evidence, Stopped, Verdict, exec_failure, judge};
-use crate::results::{Attempt, Outcome};
+use crate::results::Attempt;
 use crate::signal;
 
 /// After the container has ended its streams end too; a connection that is silent instead is not waited for.
@@ -289,31 +290,6 @@ fn start_failed(error: EngineError) -> Result<Ran, Failure> {
         reachable: true,
         pending: false,
     })
-}
-
-/// Removes the container, or leaves it under a name that no sweep touches.
-async fn dispose(context: &AttemptContext<'_>, record: &Recorded, verdict: &Verdict) -> Option<String> {
-    let keep = match context.plan.keep {
-        Keep::Never => false,
-        Keep::Failed => verdict.outcome != Outcome::Passed,
-        Keep::Always => true,
-    };
-    if keep {
-        let kept = format!("{KEPT_PREFIX}{}", context.ledger.run_id());
-        let noted = context.ledger.keep(record, &kept);
-        let renamed = match noted {
-            Ok(()) => context.engine.rename(record.name(), &kept).await.map_err(Failure::from),
-            Err(error) => Err(error.into()),
-        };
-        match renamed {
-            Ok(()) => return Some(kept),
-            Err(error) => context.sink.warn(format!("the container could not be kept: {error}")),
-        }
-    }
-    if let Err(error) = context.ledger.remove(context.engine, record).await {
-        context.sink.warn(format!("{error}; the next run, or `docker-test prune`, removes it"));
-    }
-    None
 }
 
 /// Tells the test's terminal the size of the user's, now and whenever it changes. A size that cannot be told is of no

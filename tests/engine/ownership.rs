@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::crash::{docker_at, exists, forge, now, own_engine};
 use crate::live::{Live, plain, run_ids, script};
-use crate::prune::refuse;
+use crate::prune::{only_run, refuse};
 use crate::support::{BASE, Sandbox, docker};
 
 const OTHER_HOST: &str = "11111111-2222-3333-4444-555555555555/4026531836/1/1";
@@ -105,6 +105,22 @@ fn the_results_volume_says_what_it_is() {
     assert_eq!(volume.trim(), "volume");
     let name = format!("docker-test-{run}-1");
     assert_eq!(container.trim(), format!("{name} test-container {name}"));
+}
+
+#[test]
+fn a_container_that_cannot_be_kept_is_removed_with_its_journal() {
+    let (engine, sandbox) = own_engine("unkept");
+    let host = engine.value("DOCKERD_HOST");
+    let live = Live::start(sandbox.command(&script(&["--keep", "always"], BASE, "echo up; sleep 3")));
+    live.prints("up");
+    let run = only_run(&sandbox);
+    let kept = format!("docker-test-kept-{run}");
+    docker_at(host, &["create", "--name", &kept, BASE, "true"]);
+    let ran = live.finish();
+    ran.assert_code(0);
+    ran.assert_stderr("could not be kept");
+    assert_eq!(docker_at(host, &["ps", "-a", "--format", "{{.Names}}"]).trim(), kept);
+    assert_eq!(std::fs::read_dir(sandbox.state().join("runs")).unwrap().count(), 0);
 }
 
 #[test]
