@@ -6,6 +6,7 @@
 
 mod journal;
 mod lock;
+mod notes;
 mod owner;
 mod prune;
 mod removal;
@@ -27,6 +28,7 @@ use crate::engine::docker::Recorded;
 use crate::engine::{Engine, EngineError, ResourceKind};
 use crate::metadata::labels::ours::{self, Role};
 use journal::Journal;
+use notes::Notes;
 
 pub use crate::metadata::labels::ours::KEPT_PREFIX;
 
@@ -35,6 +37,9 @@ pub const TARGET_REPOSITORY: &str = "localhost/docker-test-target";
 
 /// Repository of the names that images without any are given: BuildKit cannot build FROM an id.
 pub const LENT_REPOSITORY: &str = "localhost/docker-test-untagged";
+
+/// What a note of the key of a test image begins with.
+const KEY_NOTE: &str = "key:";
 
 /// A lost client's call may still take effect for a moment; a deadline leaves room for it and for clock skew
 /// between hosts that share an engine.
@@ -54,6 +59,7 @@ pub struct RunLedger {
     run_id: String,
     owner: Owner,
     journal: Mutex<Journal>,
+    notes: Notes,
 }
 
 impl RunLedger {
@@ -82,7 +88,7 @@ impl RunLedger {
             locked: true,
         };
         let journal = Journal::create(state, &record)?;
-        Ok(Self { run_id, owner, journal: Mutex::new(journal) })
+        Ok(Self { run_id, owner, journal: Mutex::new(journal), notes: Notes::about(state, engine) })
     }
 
     /// Says how long the run may go on from now. To be called whenever more is known than at its begin; what is
@@ -115,17 +121,31 @@ impl RunLedger {
     }
 
     /// Gives an image without any name one to build FROM. It is not written down: removing an image's only name
-    /// removes the image, and this one is the user's. `prune` takes it back once the image has another.
+    /// removes the image, and this one is the user's. `prune` takes it back once the image has another. The run's id in
+    /// it tells other hosts its age.
     pub async fn lend_name(&self, engine: &Engine, image_id: &str) -> Result<String, EngineError> {
         let short: String = image_id.trim_start_matches("sha256:").chars().take(12).collect();
-        let name = format!("{LENT_REPOSITORY}:{short}");
+        let name = format!("{LENT_REPOSITORY}:{short}-{}", self.run_id);
+        self.notes.add(&name);
         engine.tag(image_id, &Recorded::new(ResourceKind::Tag, name.clone())).await?;
         Ok(name)
+    }
+
+    /// Remembers, for longer than this run, that test images of this key come from here, and that `superseded` is ours
+    /// and about to lose its name. What users build upon it bears the same labels.
+    pub fn builds(&self, key: &str, superseded: Option<&str>) {
+        self.notes.add(&format!("{KEY_NOTE}{key}"));
+        if let Some(image_id) = superseded {
+            self.notes.add(image_id);
+        }
     }
 
     /// Removes a recorded resource from the engine, then from the journal.
     pub async fn remove(&self, engine: &Engine, record: &Recorded) -> Result<(), EngineError> {
         engine.remove(record).await?;
+        if record.kind() == ResourceKind::Image {
+            self.notes.forget(record.name());
+        }
         // A removal that cannot be noted is harmless: the next sweep finds the resource gone.
         let _ = self.journal().removed(record.kind(), record.name());
         Ok(())

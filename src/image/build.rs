@@ -163,6 +163,7 @@ async fn build(
     refresh::refresh(plan, workshop, interrupts).await?;
     let (pinned, record) = names::pin(workshop).await?;
     let rendered = plan.render(&pinned)?;
+    workshop.ledger.builds(&key, workshop.existing.map(|existing| existing.id.as_str()));
     let result = call_builder(plan, workshop, selection, key, &pinned, &rendered, interrupts).await;
     let unpin = async {
         if let Some(record) = record {

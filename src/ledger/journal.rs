@@ -265,7 +265,11 @@ pub(super) fn remove_unbegun(state: &Path, now: u64) {
         let changed = file.metadata().and_then(|about| about.modified()).ok();
         let changed = changed.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs()));
         let old = changed.is_some_and(|changed| now.saturating_sub(changed) > UNBEGUN_AGE);
-        if name.starts_with('.') && name.ends_with(".tmp") && old && lock::look(&file, true) != LockState::Held {
+        if name.starts_with('.')
+            && name.ends_with(".tmp")
+            && old
+            && lock::look(&file, true) != LockState::Held
+        {
             // What cannot be removed now is left to the next sweep.
             let _ = fs::remove_file(&path);
         }

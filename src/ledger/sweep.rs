@@ -4,13 +4,14 @@
 
 mod images;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::KEPT_PREFIX;
 use super::journal::{FoundRun, RunState, list_runs, remove_unbegun};
+use super::notes::Notes;
 use super::owner::{Liveness, Owner};
 use super::removal::{Doomed, Pruned, in_order, is_clean, remove};
+use super::{KEPT_PREFIX, KEY_NOTE};
 use crate::engine::{Engine, EngineError};
 use crate::metadata::labels::ours;
 
@@ -34,6 +35,8 @@ struct Scene<'a> {
     engine: &'a Engine,
     this_run: Option<&'a str>,
     options: SweepOptions,
+    /// Ids and keys of test images and lent names that are of this state directory, whatever bears their labels.
+    noted: BTreeSet<String>,
     /// Unix seconds.
     now: u64,
 }
@@ -62,7 +65,8 @@ pub async fn sweep(
     options: SweepOptions,
     now: u64,
 ) -> Result<Vec<Pruned>, EngineError> {
-    let scene = Scene { state, engine, this_run, options, now };
+    let notes = Notes::about(state, engine.address());
+    let scene = Scene { state, engine, this_run, options, noted: notes.all(), now };
     let runs = scene.runs();
     let mut doomed = Vec::new();
     let mut finished: Vec<&FoundRun> = Vec::new();
@@ -87,7 +91,8 @@ pub async fn sweep(
         }
     }
     doomed.extend(images::stale_tags(&scene, |run| runs.contains_key(run)).await?);
-    doomed.extend(images::test_images(&scene).await?);
+    let (images, gone) = images::test_images(&scene).await?;
+    doomed.extend(images);
     doomed.extend(images::lent_names(&scene).await?);
     let mut pruned = Vec::new();
     for entry in in_order(doomed) {
@@ -97,6 +102,9 @@ pub async fn sweep(
     }
     if !options.dry_run {
         remove_unbegun(state, now);
+        notes.expire(KEY_NOTE, images::KEY_NOTE_AGE);
+        let removed = pruned.iter().filter(|entry| entry.error.is_none()).map(|entry| &entry.name);
+        gone.iter().chain(removed).for_each(|subject| notes.forget(subject));
         finished
             .iter()
             .filter(|found| is_clean(&pruned, &found.record.run))
@@ -127,8 +135,8 @@ pub(super) fn may_go(
 ) -> bool {
     // Without a journal it may be kept, or of a run whose engine was lost and whose results wait: whoever has the
     // journal knows, and only the user may say that they do not.
-    let spared = name.starts_with(KEPT_PREFIX)
-        || journal.is_none_or(|found| !matches!(found.state, RunState::Active));
+    let spared =
+        name.starts_with(KEPT_PREFIX) || journal.is_none_or(|found| !matches!(found.state, RunState::Active));
     if spared && !options.kept_and_lost {
         return false;
     }

@@ -27,9 +27,9 @@ use crate::ledger::{LostRun, RunLedger};
 use crate::metadata::labels::ours;
 use crate::plan::TestPlan;
 use crate::redact::Redactor;
+use crate::results::Attempt;
 use crate::results::directory::ResultsDirectory;
 use crate::results::verdict::{Ending, Evidence, Stopped, Verdict, exec_failure, judge};
-use crate::results::Attempt;
 use crate::signal;
 
 /// After the container has ended its streams end too; a connection that is silent instead is not waited for.

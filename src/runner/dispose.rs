@@ -12,7 +12,11 @@ use crate::results::Outcome;
 use crate::results::verdict::Verdict;
 
 /// Removes the container, or leaves it under a name that no sweep touches.
-pub(super) async fn dispose(context: &AttemptContext<'_>, record: &Recorded, verdict: &Verdict) -> Option<String> {
+pub(super) async fn dispose(
+    context: &AttemptContext<'_>,
+    record: &Recorded,
+    verdict: &Verdict,
+) -> Option<String> {
     let keep = match context.plan.keep {
         Keep::Never => false,
         Keep::Failed => verdict.outcome != Outcome::Passed,
@@ -36,7 +40,10 @@ async fn leave(context: &AttemptContext<'_>, record: &Recorded) -> Result<String
     let permit = context.ledger.record(ResourceKind::Container, &kept)?;
     if let Err(error) = context.engine.rename(record.name(), &kept).await {
         // Where the engine said no, whatever has that name is somebody else's; where it said nothing, it may be ours.
-        if matches!(error, EngineError::Refused { .. } | EngineError::Failed { .. } | EngineError::Missing { .. }) {
+        if matches!(
+            error,
+            EngineError::Refused { .. } | EngineError::Failed { .. } | EngineError::Missing { .. }
+        ) {
             context.ledger.forget(&permit);
         }
         return Err(error.into());

@@ -57,6 +57,36 @@ fn what_a_run_without_a_journal_here_left_may_be_results_that_wait_and_goes_by_p
 }
 
 #[test]
+fn a_users_image_without_a_name_that_stands_on_a_test_image_is_not_taken_for_a_superseded_one() {
+    let (engine, sandbox) = own_engine("standing");
+    let host = engine.value("DOCKERD_HOST");
+    let id = |name: &str| docker_at(host, &["images", "-q", "--no-trunc", name]).trim().to_owned();
+    let is_there =
+        |id: &str| docker_at(host, &["images", "-aq", "--no-trunc"]).lines().any(|line| line == id);
+    docker_at(host, &["tag", BASE, "stood:1"]);
+    let ran = sandbox.expect(0, &["--keep", "always", "stood:1", "--", "true"]);
+    let kept = format!("docker-test-kept-{}", run_ids(&ran.stderr).pop().unwrap());
+    // The kept container holds the test image that is replaced now.
+    let superseded = id("stood:1-test");
+    sandbox.expect(0, &["--no-cache", "--build-label", "a=b", "stood:1", "--", "true"]);
+    assert_ne!(id("stood:1-test"), superseded);
+    assert!(is_there(&superseded));
+    docker_at(host, &["create", "--name", "seed", "stood:1-test", "true"]);
+    let users = docker_at(host, &["commit", "-c", "LABEL users=yes", "seed"]).trim().to_owned();
+    docker_at(host, &["rm", "seed"]);
+    docker_at(host, &["rm", "-f", &kept]);
+    // To others both may be of a host that is about to use them; no sweep takes what a user built.
+    let mut other = Sandbox::new();
+    other.set("DOCKER_HOST", host);
+    other.expect(0, &["prune"]);
+    sandbox.expect(0, &script(&[], BASE, "true"));
+    assert!(is_there(&superseded) && is_there(&users));
+    // This state directory knows it for its own.
+    sandbox.expect(0, &["prune"]);
+    assert!(!is_there(&superseded));
+}
+
+#[test]
 fn networks_of_dead_runs_go_by_sweep_and_prune() {
     let (engine, sandbox) = own_engine("networks");
     let host = engine.value("DOCKERD_HOST");

@@ -256,7 +256,12 @@ mod tests {
         let network = |name: &str| NetworkSpec { name: name.into(), ..NetworkSpec::default() };
         let spec = ContainerSpec { networks: vec![network("a"), network("b")], ..ContainerSpec::default() };
         let names = |all| {
-            body("c", &spec, &Creation::default(), all).networking_config.unwrap().endpoints_config.unwrap().len()
+            body("c", &spec, &Creation::default(), all)
+                .networking_config
+                .unwrap()
+                .endpoints_config
+                .unwrap()
+                .len()
         };
         assert_eq!((names(false), names(true)), (1, 2));
     }

@@ -2,19 +2,25 @@
 //!
 //! Owns that no image goes that a living run uses or builds, and that none goes with a name that was only lent to it.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::{Scene, SweepOptions};
 use crate::engine::reference::Reference;
 use crate::engine::{Engine, EngineError, ListedImage, ResourceKind};
 use crate::ledger::journal::FoundRun;
 use crate::ledger::removal::{Doomed, Proviso};
-use crate::ledger::{LENT_REPOSITORY, TARGET_REPOSITORY, run_id_time};
+use crate::ledger::{KEY_NOTE, LENT_REPOSITORY, TARGET_REPOSITORY, run_id_time};
 use crate::metadata::labels::ours;
 
 /// A private tag without a journal is left alone for this long: its run may live where we cannot see.
 const TAG_AGE: u64 = 24 * 60 * 60;
 
-/// A test image without a name is left alone for this long: a run may be about to use it.
+/// A test image without a name is left alone for this long: a run, of another host too, may be about to use it.
 const SUPERSEDED_AGE: u64 = 60 * 60;
+
+/// No build goes on for longer after its client has gone.
+pub(super) const KEY_NOTE_AGE: Duration = Duration::from_hours(24);
 
 /// Private names of targets whose runs left no journal here.
 pub(super) async fn stale_tags(
@@ -33,17 +39,21 @@ pub(super) async fn stale_tags(
         .collect())
 }
 
-/// Test images that a later build has taken the name of and, with `--images`, those that still have theirs.
-pub(super) async fn test_images(scene: &Scene<'_>) -> Result<Vec<Doomed>, EngineError> {
+/// Test images that a later build has taken the name of and, with `--images`, those that still have theirs. Also the ids
+/// that are noted though no such image is there any more.
+pub(super) async fn test_images(scene: &Scene<'_>) -> Result<(Vec<Doomed>, Vec<String>), EngineError> {
     let label = format!("{}={}", ours::ROLE, ours::Role::TestImage.as_str());
     let mut images = scene.engine.images_with_label(&label).await?;
+    let is_there = |id: &String| images.iter().any(|image| image.id == *id);
+    let is_id = |subject: &&String| subject.starts_with("sha256:");
+    let gone = scene.noted.iter().filter(is_id).filter(|id| !is_there(id)).cloned().collect();
     let living = scene.living();
-    images.retain(|image| image_may_go(image, &living, scene.options, scene.now));
+    images.retain(|image| image_may_go(image, &living, &scene.noted, scene.options, scene.now));
     if !images.is_empty() {
         let in_use = scene.engine.images_in_use().await?;
         images.retain(|image| !in_use.contains(&image.id));
     }
-    Ok(images
+    let doomed = images
         .into_iter()
         .flat_map(|image| {
             names_that_go(&image).into_iter().map(move |name| Doomed {
@@ -53,7 +63,8 @@ pub(super) async fn test_images(scene: &Scene<'_>) -> Result<Vec<Doomed>, Engine
                 proviso: Proviso::Unused(image.clone()),
             })
         })
-        .collect())
+        .collect();
+    Ok((doomed, gone))
 }
 
 /// Names that were lent to images without any, and that are not their only ones any more.
@@ -65,7 +76,9 @@ pub(super) async fn lent_names(scene: &Scene<'_>) -> Result<Vec<Doomed>, EngineE
     }
     let mut doomed = Vec::new();
     for name in scene.engine.tags_of_repository(LENT_REPOSITORY).await? {
-        if has_another_name(scene.engine, &name).await {
+        if lent_here_or_long_ago(&name, &scene.noted, scene.now)
+            && has_another_name(scene.engine, &name).await
+        {
             let proviso = Proviso::NamedOtherwise;
             doomed.push(Doomed { kind: ResourceKind::Tag, name, run: None, proviso });
         }
@@ -73,11 +86,20 @@ pub(super) async fn lent_names(scene: &Scene<'_>) -> Result<Vec<Doomed>, EngineE
     Ok(doomed)
 }
 
+/// A run of another host that was lent a name, and of which there is no journal here, may be about to build FROM it.
+fn lent_here_or_long_ago(name: &str, noted: &BTreeSet<String>, now: u64) -> bool {
+    let of_run = || name.rsplit_once(':')?.1.split_once('-').map(|(_, run)| run);
+    let lent = of_run().and_then(run_id_time);
+    noted.contains(name) || lent.is_some_and(|lent| now.saturating_sub(lent) > TAG_AGE)
+}
+
 /// Asked again when its turn has come.
 pub(super) async fn may_still_go(scene: &Scene<'_>, doomed: &Doomed) -> bool {
     match &doomed.proviso {
         Proviso::None => true,
-        Proviso::Unused(image) => image_may_go(image, &scene.living(), scene.options, scene.now),
+        Proviso::Unused(image) => {
+            image_may_go(image, &scene.living(), &scene.noted, scene.options, scene.now)
+        }
         Proviso::NamedOtherwise => has_another_name(scene.engine, &doomed.name).await,
     }
 }
@@ -93,16 +115,28 @@ fn is_the_users(tag: &str) -> bool {
     ![LENT_REPOSITORY, TARGET_REPOSITORY].contains(&repository)
 }
 
-fn image_may_go(image: &ListedImage, living: &[FoundRun], options: SweepOptions, now: u64) -> bool {
+fn image_may_go(
+    image: &ListedImage,
+    living: &[FoundRun],
+    noted: &BTreeSet<String>,
+    options: SweepOptions,
+    now: u64,
+) -> bool {
     if living.iter().any(|run| uses(run, image)) {
         return false;
     }
-    if image.tags.is_empty() {
-        // A run that has just made it, and not yet a container from it, may be on any host.
-        let nobody_runs = options.kept_and_lost && living.is_empty();
-        return nobody_runs || now.saturating_sub(image.created) > SUPERSEDED_AGE;
+    if !image.tags.is_empty() {
+        return options.images;
     }
-    options.images
+    // Whoever has just made it, and not yet a container from it, may be on any host.
+    let old = now.saturating_sub(image.created) > SUPERSEDED_AGE;
+    let is_known = noted.contains(&image.id);
+    // A build that was killed may end later, and leave what nobody has seen the id of. What a user built upon a test
+    // image bears the same key, as all labels: by that alone no sweep takes anything.
+    let key = image.labels.get(ours::KEY);
+    let is_from_here = is_known || key.is_some_and(|key| noted.contains(&format!("{KEY_NOTE}{key}")));
+    let on_request = options.kept_and_lost && (old || is_from_here && living.is_empty());
+    on_request || is_known && old
 }
 
 /// Its own name, or its id where it has none. An image that a user built on top of a test image, or a name that a user
@@ -144,6 +178,11 @@ mod tests {
 
     use super::*;
 
+    /// Of an image that is noted.
+    fn image_may_go(image: &ListedImage, living: &[FoundRun], options: SweepOptions, now: u64) -> bool {
+        super::image_may_go(image, living, &BTreeSet::from([image.id.clone()]), options, now)
+    }
+
     const NOW: u64 = 1_000_000;
     const PRUNE: SweepOptions = SweepOptions { kept_and_lost: true, images: false, dry_run: false };
     const IMAGES: SweepOptions = SweepOptions { images: true, ..PRUNE };
@@ -176,6 +215,38 @@ mod tests {
         // It may be the one that this run has just found by its name.
         let of_shop = ListedImage { tags: Vec::new(), ..named("", "shop:1.4") };
         assert!(!image_may_go(&of_shop, &[run()], SweepOptions::default(), NOW));
+    }
+
+    #[test]
+    fn one_without_a_name_that_is_not_noted_goes_by_prune_alone_and_never_fresh() {
+        let may = |age, options| {
+            let image = ListedImage { created: NOW - age, id: "sha256:1".into(), ..ListedImage::default() };
+            super::image_may_go(&image, &[], &BTreeSet::from(["sha256:2".to_owned()]), options, NOW)
+        };
+        assert!(!may(SUPERSEDED_AGE + 1, SweepOptions::default()), "a user may have built it");
+        assert!(!may(60, PRUNE), "another host may be about to use it");
+        assert!(may(SUPERSEDED_AGE + 1, PRUNE));
+        let labels = BTreeMap::from([(ours::KEY.to_owned(), "k".to_owned())]);
+        let image =
+            |age| ListedImage { created: NOW - age, labels: labels.clone(), ..ListedImage::default() };
+        let noted = BTreeSet::from(["key:k".to_owned()]);
+        let may = |age, living: &[FoundRun], options| {
+            super::image_may_go(&image(age), living, &noted, options, NOW)
+        };
+        assert!(may(60, &[], PRUNE), "a killed build of ours may have left it");
+        assert!(!may(60, &[run_of("shop", None)], PRUNE));
+        assert!(!may(SUPERSEDED_AGE + 1, &[], SweepOptions::default()));
+    }
+
+    #[test]
+    fn a_name_that_another_host_lent_is_left_for_a_day() {
+        let name = |run: &str| format!("{LENT_REPOSITORY}:0123456789ab-{run}");
+        let (fresh, old) = (name("000f4240-abcdef"), name("00000001-abcdef"));
+        let none = BTreeSet::new();
+        assert!(!lent_here_or_long_ago(&fresh, &none, NOW + 60));
+        assert!(lent_here_or_long_ago(&fresh, &BTreeSet::from([fresh.clone()]), NOW + 60));
+        assert!(lent_here_or_long_ago(&old, &none, NOW));
+        assert!(!lent_here_or_long_ago("localhost/docker-test-untagged:0123456789ab", &none, NOW));
     }
 
     #[test]
