@@ -266,7 +266,7 @@ pub(super) fn remove_unbegun(state: &Path, now: u64) {
         let changed = changed.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs()));
         let old = changed.is_some_and(|changed| now.saturating_sub(changed) > UNBEGUN_AGE);
         if name.starts_with('.')
-            && name.ends_with(".tmp")
+            && path.extension().is_some_and(|extension| extension == "tmp")
             && old
             && lock::look(&file, true) != LockState::Held
         {
