@@ -3,6 +3,7 @@
 mod conclude;
 pub(super) mod display;
 mod input;
+mod overlap;
 mod request;
 
 use std::sync::Arc;
@@ -114,6 +115,8 @@ async fn run(args: RunArgs, mut app: Running, prepared: Prepared) -> Result<Exit
     let ledger = RunLedger::begin(&state, address, &image, test_image, longest)?;
     let directory = ResultsDirectory::prepare(&prepared.results_dir, ledger.run_id())
         .map_err(|error| at("--results-dir", error.into()))?;
+    let results_dir = directory.target().to_owned();
+    overlap::refuse(&reports, &results_dir).map_err(|error| at("--report", error.into()))?;
     let housekeeping = Housekeeping::begin(state, &connection.engine, ledger.run_id());
     let started = Started::now();
     let (sink, messages) = Sink::channel();
@@ -147,6 +150,7 @@ async fn run(args: RunArgs, mut app: Running, prepared: Prepared) -> Result<Exit
     let engine = connection.engine.describe();
     let run_id = ledger.run_id().to_owned();
     connection.close().await;
+    overlap::claim(&reports, &results_dir, &run_id);
     let ended = Ended { engine, run_id, told, finished };
     Ok(conclude(app, prepared, reports, started, ended).await)
 }

@@ -4,6 +4,7 @@
 //! is killed leaves the previous report as it was. Makes no report text itself.
 
 mod error;
+mod parents;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, Write};
@@ -18,6 +19,9 @@ use crate::report::{ExportError, Exporter, find, markdown};
 use crate::results::RunResults;
 
 pub use error::ReportError;
+
+/// Begins the names of what is in the report's directory for a moment.
+const PREFIX: &str = ".docker-test-report-";
 
 /// Where one report goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +99,8 @@ pub struct ReportSink {
 }
 
 impl ReportSink {
-    /// Checks that a report of that format can be written to `path` (`-` is stdout), creating parent directories.
-    /// An existing file keeps its content until [`ReportSink::write`].
+    /// Checks that a report of that format can be written to `path` (`-` is stdout). An existing file keeps its content,
+    /// and parent directories are not there, until [`ReportSink::write`].
     pub fn open(format: &str, path: &Path) -> Result<Self, ReportError> {
         let format = Format(find(format)?);
         let way = if is_stdout(path) { Way::Stdout } else { prepare(path)? };
@@ -154,11 +158,13 @@ impl ReportSink {
                 stdout.flush().map_err(|source| ExportError::Write { format: exporter.name(), source }.into())
             }
             Way::Replace(path) => {
+                parents::make(path).map_err(|source| failed(path, source))?;
                 let mut file = beside(path).map_err(|source| failed(path, source))?;
                 export_to(exporter, results, file.as_file_mut(), path)?;
                 replace(file, path).map_err(|source| failed(path, source))
             }
             Way::Overwrite(path) => {
+                parents::make(path).map_err(|source| failed(path, source))?;
                 let mut file = OpenOptions::new()
                     .write(true)
                     .create(true)
@@ -241,9 +247,6 @@ fn prepare(path: &Path) -> Result<Way, ReportError> {
     if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err(ReportError::IsDirectory { path: path.to_owned() });
     }
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(failed)?;
-    }
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => Err(ReportError::IsDirectory { path: path.to_owned() }),
         Ok(meta) if meta.file_type().is_char_device() => Ok(Way::Overwrite(path.to_owned())),
@@ -264,10 +267,11 @@ fn prepare(path: &Path) -> Result<Way, ReportError> {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
                 return Err(ReportError::IsDirectory { path: path.to_owned() });
             };
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            let real = parent.canonicalize().map_err(failed)?.join(name);
-            beside(&real).map_err(failed)?;
-            Ok(Way::Replace(real))
+            let parent = parents::locate(parent).map_err(failed)?;
+            parents::try_out(&parent, name).map_err(failed)?;
+            let real = parent.join(name);
+            // `missing/../name` may be there after all.
+            if real.exists() { prepare(&real) } else { Ok(Way::Replace(real)) }
         }
         Err(error) => Err(failed(error)),
     }
@@ -280,7 +284,7 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     let existing = fs::metadata(path).ok().map(|meta| meta.permissions());
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".docker-test-report-");
+    builder.prefix(PREFIX);
     // The umask applies to this, as it does to any new file.
     builder.permissions(fs::Permissions::from_mode(0o666));
     let file = builder.tempfile_in(directory)?;

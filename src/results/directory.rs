@@ -30,6 +30,16 @@ pub fn is_reserved(path: &str) -> bool {
     path.starts_with(MARKER)
 }
 
+/// Marks a results directory that is new or empty as ours, where something but results is put into it. One that holds
+/// anything stays as it is.
+pub fn claim(directory: &Path, run_id: &str) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    match marker::judge(directory, &prefix(directory))? {
+        marker::Content::Nothing => marker::write(directory, run_id),
+        marker::Content::Ours | marker::Content::Foreign => Ok(()),
+    }
+}
+
 /// Why a results directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {

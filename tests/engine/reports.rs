@@ -66,6 +66,47 @@ fn a_report_that_cannot_be_written_is_refused_before_the_run() {
 }
 
 #[test]
+fn a_report_below_the_results_is_written_after_them_and_is_in_nobodys_way() {
+    let sandbox = Sandbox::new();
+    let image = plain(&sandbox);
+    let flags =
+        ["--report", "json=tests/results/sub/r.json", "--report", "junit=tests/results/new/deep/junit.xml"];
+    let at = |path: &str| sandbox.path().join("tests/results").join(path);
+    for run in 0..2 {
+        let shell = format!("mkdir -p /var/tests/results/sub && echo x > /var/tests/results/sub/run{run}");
+        sandbox.expect(0, &script(&flags, &image, &shell));
+        for path in ["sub/r.json", "new/deep/junit.xml", &format!("sub/run{run}")] {
+            assert!(at(path).exists(), "{path}");
+        }
+    }
+    assert!(!at("sub/run0").exists());
+    sandbox.expect(0, &script(&flags, &image, "true"));
+}
+
+#[test]
+fn a_report_of_a_run_without_results_leaves_the_directory_usable() {
+    let sandbox = Sandbox::new();
+    let (image, missing) = (plain(&sandbox), sandbox.image("missing"));
+    let report = ["--report", "json=tests/results/r.json"];
+    sandbox.expect(125, &["run", "--pull", "never", report[0], report[1], &missing]);
+    assert!(sandbox.path().join("tests/results/r.json").exists());
+    sandbox.expect(0, &script(&report, &image, "true"));
+    assert!(sandbox.path().join("tests/results/r.json").exists());
+}
+
+#[test]
+fn a_report_in_the_place_of_the_results_is_refused_and_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    let image = plain(&sandbox);
+    for path in ["tests/results", "tests", "tests/results/.docker-test-results", "tests/results/"] {
+        let ran = sandbox.expect(125, &script(&["--report", &format!("json={path}")], &image, "true"));
+        ran.assert_stderr(path.trim_end_matches('/'));
+        assert!(!ran.stderr.contains("testing"), "{}", ran.stderr);
+        assert!(!sandbox.path().join("tests").exists(), "{path}");
+    }
+}
+
+#[test]
 fn an_older_report_stays_until_the_new_one_is_whole() {
     let sandbox = Sandbox::new();
     let image = plain(&sandbox);

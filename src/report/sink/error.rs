@@ -24,6 +24,12 @@ pub enum ReportError {
         /// The path.
         path: PathBuf,
     },
+    /// The results directory keeps the name for itself.
+    #[error("cannot write a report to {}: docker-test keeps that name for itself", path.display())]
+    Reserved {
+        /// The path.
+        path: PathBuf,
+    },
     /// Found before the run: nothing can be written there.
     #[error("cannot write a report to {}", path.display())]
     Unwritable {
@@ -69,6 +75,7 @@ impl Diagnose for ReportError {
         match self {
             Self::Malformed { .. }
             | Self::IsDirectory { .. }
+            | Self::Reserved { .. }
             | Self::SharedDestination { .. }
             | Self::StdoutTaken => Category::User,
             Self::Unwritable { .. } | Self::Write { .. } => Category::Environment,
@@ -81,6 +88,7 @@ impl Diagnose for ReportError {
         match self {
             Self::Malformed { .. } => Some("for example --report junit=report.xml; `-` is stdout".to_owned()),
             Self::IsDirectory { .. } => Some("name a file in it".to_owned()),
+            Self::Reserved { .. } => Some("choose another name".to_owned()),
             Self::SharedDestination { .. } => Some("give every report a path of its own".to_owned()),
             Self::StdoutTaken => Some("write the report to a file".to_owned()),
             Self::UnknownFormat(error) => error.hint(),

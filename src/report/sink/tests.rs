@@ -41,10 +41,48 @@ fn a_report_appears_whole_at_the_end_and_leaves_nothing_beside_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a/b/report.json");
     let sink = ReportSink::open("json", &path).unwrap();
-    assert_eq!(names(path.parent().unwrap()), Vec::<String>::new());
+    assert_eq!(names(dir.path()), Vec::<String>::new());
     sink.write(&passing(), &mut no_stdout()).unwrap();
     assert_eq!(names(path.parent().unwrap()), ["report.json"]);
     assert!(fs::read_to_string(&path).unwrap().contains("\"run_id\": \"r-42\""));
+}
+
+#[test]
+fn parents_are_made_again_where_results_took_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("results/sub")).unwrap();
+    let path = dir.path().join("results/sub/report.json");
+    fs::write(&path, "previous").unwrap();
+    let sink = ReportSink::open("json", &path).unwrap();
+    fs::remove_dir_all(dir.path().join("results")).unwrap();
+    sink.write(&passing(), &mut no_stdout()).unwrap();
+    assert!(fs::read_to_string(&path).unwrap().starts_with('{'));
+}
+
+#[test]
+fn parents_that_cannot_be_made_fail_before_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    symlink("nowhere", dir.path().join("dangling")).unwrap();
+    let long = "x".repeat(300);
+    for path in ["dangling/report", "dangling/a/report", &format!("a/{long}/report"), &format!("a/{long}")] {
+        let error = ReportSink::open("json", &dir.path().join(path)).unwrap_err();
+        assert!(matches!(error, ReportError::Unwritable { .. }), "{path}: {error:?}");
+    }
+    assert!(ReportSink::open("json", Path::new("/proc/none/report")).is_err());
+    assert_eq!(names(dir.path()), ["dangling"]);
+}
+
+#[test]
+fn a_way_back_over_a_directory_that_is_missing_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("there"), "previous").unwrap();
+    let at =
+        |path: &str| ReportSink::open("json", &dir.path().join(path)).unwrap().path().unwrap().to_owned();
+    let root = dir.path().canonicalize().unwrap();
+    assert_eq!(at("missing/../there"), root.join("there"));
+    assert_eq!(at("missing/../new"), root.join("new"));
+    assert_eq!(at("missing/../other/new"), root.join("other/new"));
+    assert_eq!(names(dir.path()), ["there"]);
 }
 
 #[test]

@@ -142,6 +142,19 @@ fn a_run_that_does_not_commit_changes_nothing() {
 }
 
 #[test]
+fn what_is_put_into_a_directory_without_results_is_ours_only_where_nothing_else_is() {
+    let ground = Ground::new();
+    for _ in 0..2 {
+        claim(&ground.path("a/new"), "run-1").unwrap();
+        ground.write("a/new/report.xml", "x");
+    }
+    ground.run("a/new", "run-2", "new.xml").unwrap();
+    ground.write("theirs/precious", "x");
+    claim(&ground.path("theirs"), "run-1").unwrap();
+    assert!(matches!(ground.run("theirs", "r", "a"), Err(DirectoryError::NotOurs { .. })));
+}
+
+#[test]
 fn parents_that_were_made_for_results_that_never_came_are_removed() {
     let ground = tempfile::tempdir().unwrap();
     let path = ground.path().join("a/b/results");
