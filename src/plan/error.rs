@@ -85,7 +85,7 @@ pub enum PlanError {
         /// The test image that would do instead.
         test_image: String,
     },
-    /// The user mounts a tmpfs where the results are.
+    /// The user mounts a tmpfs where the results are, or below.
     #[error("a tmpfs is mounted at {at}, but results at {results} on a tmpfs are lost when the test ends")]
     ResultsOnTmpfs {
         /// Where.

@@ -348,11 +348,21 @@ fn a_tmpfs_over_the_results_is_refused_and_a_mount_of_the_user_replaces_our_volu
     let base = || Case::new().command(&["/c"]);
     let tmpfs = base().container(|spec| drop(spec.tmpfs.insert("/var/tests/results/".into(), String::new())));
     assert!(matches!(tmpfs.err(), PlanError::ResultsOnTmpfs { .. }));
-    let mount = |kind: &str| MountSpec {
+    let at = |path: &str| base().container(|spec| drop(spec.tmpfs.insert(path.into(), String::new())));
+    for path in ["/var/tests/results/sub", "/var/tests/results/a/b/", "/var//tests/./results/sub"] {
+        assert!(matches!(at(path).err(), PlanError::ResultsOnTmpfs { .. }), "{path}");
+    }
+    for path in ["/var/tests", "/var/tests/results2", "/tmp"] {
+        assert!(at(path).ok().results_volume, "{path}");
+    }
+    let mount_at = |kind: &str, target: &str| MountSpec {
         kind: kind.into(),
-        target: "/var/tests/results".into(),
+        target: target.into(),
         ..MountSpec::default()
     };
+    let mount = |kind: &str| mount_at(kind, "/var/tests/results");
+    let below = base().container(|spec| spec.mounts.push(mount_at("tmpfs", "/var/tests/results/sub")));
+    assert!(matches!(below.err(), PlanError::ResultsOnTmpfs { .. }));
     assert!(matches!(
         base().container(|spec| spec.mounts.push(mount("tmpfs"))).err(),
         PlanError::ResultsOnTmpfs { .. }

@@ -320,7 +320,12 @@ fn a_named_volume_at_the_results_path_stays_the_users() {
 fn a_tmpfs_at_the_results_path_is_refused_with_the_reason() {
     let sandbox = Sandbox::new();
     let image = plain(&sandbox);
-    for flags in [["--tmpfs", "/var/tests/results"], ["--mount", "type=tmpfs,target=/var/tests/results"]] {
+    for flags in [
+        ["--tmpfs", "/var/tests/results"],
+        ["--mount", "type=tmpfs,target=/var/tests/results"],
+        ["--tmpfs", "/var/tests/results/sub"],
+        ["--mount", "type=tmpfs,target=/var/tests/results/sub"],
+    ] {
         let ran = sandbox.expect(125, &script(&flags, &image, "true"));
         ran.assert_stderr("tmpfs");
     }
