@@ -40,7 +40,7 @@ pub use stream::{ArchiveProgress, ArchiveStream, stream};
 pub use tree::Tree;
 
 /// What can go wrong between a recipe and the archive that it needs. Paths are relative to the context, lines are
-/// those of the recipe.
+/// those of the recipe, which only [`RecipeError`] can name and so says both.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ContextError {
@@ -61,7 +61,7 @@ pub enum ContextError {
         source: io::Error,
     },
     /// An ignore file holds a line that Docker refuses.
-    #[error("{} is not a valid ignore file", path.display())]
+    #[error("{}:{}: {source}", path.display(), source.line)]
     IgnoreSyntax {
         /// The ignore file.
         path: PathBuf,
@@ -69,7 +69,7 @@ pub enum ContextError {
         source: IgnoreError,
     },
     /// A source's wildcards are malformed.
-    #[error("{}invalid pattern {pattern:?}", at(*line))]
+    #[error("invalid pattern {pattern:?}")]
     Pattern {
         /// Line of the instruction.
         line: u32,
@@ -79,7 +79,7 @@ pub enum ContextError {
         source: PatternError,
     },
     /// A source does not exist.
-    #[error("{}{path:?} is not in the build context", at(*line))]
+    #[error("{path:?} is not in the build context")]
     Missing {
         /// Line of the instruction.
         line: u32,
@@ -89,7 +89,7 @@ pub enum ContextError {
         nearest: Option<String>,
     },
     /// A source exists, but the ignore file leaves it out.
-    #[error("{}{path:?} is excluded by line {ignore_line} of the ignore file ({ignore_pattern})", at(*line))]
+    #[error("{path:?} is excluded by line {ignore_line} of the ignore file ({ignore_pattern})")]
     Excluded {
         /// Line of the instruction.
         line: u32,
@@ -101,7 +101,7 @@ pub enum ContextError {
         ignore_pattern: String,
     },
     /// A source is a link that leads round in a circle.
-    #[error("{}too many symbolic links in {path:?}", at(*line))]
+    #[error("too many symbolic links in {path:?}")]
     LinkLoop {
         /// Line of the instruction.
         line: u32,
@@ -109,7 +109,7 @@ pub enum ContextError {
         path: String,
     },
     /// A source is a socket, which no archive can hold.
-    #[error("{}{path:?} is a socket, which cannot be copied", at(*line))]
+    #[error("{path:?} is a socket, which cannot be copied")]
     Socket {
         /// Line of the instruction.
         line: u32,
@@ -155,7 +155,7 @@ pub enum ContextError {
 
 /// A context error, and the recipe that it is about.
 #[derive(Debug, Error)]
-#[error("{recipe}: {source}")]
+#[error("{}{source}", place(recipe, source))]
 pub struct RecipeError {
     /// The file, or the label, that the lines are counted in.
     recipe: String,
@@ -172,8 +172,13 @@ impl Diagnose for RecipeError {
     }
 }
 
-fn at(line: u32) -> String {
-    if line == 0 { String::new() } else { format!("line {line}: ") }
+/// What stands before the error: the recipe and the line in it, and nothing where the error names another file's line.
+fn place(recipe: &str, error: &ContextError) -> String {
+    match (error, error.line()) {
+        (ContextError::IgnoreSyntax { .. }, _) => String::new(),
+        (_, Some(line)) => format!("{recipe}:{line}: "),
+        (_, None) => format!("{recipe}: "),
+    }
 }
 
 impl ContextError {
@@ -181,6 +186,18 @@ impl ContextError {
     #[must_use]
     pub fn in_recipe(self, recipe: impl Into<String>) -> RecipeError {
         RecipeError { recipe: recipe.into(), source: self }
+    }
+
+    /// Line of the recipe, where the author can look it up.
+    fn line(&self) -> Option<u32> {
+        match self {
+            Self::Pattern { line, .. }
+            | Self::Missing { line, .. }
+            | Self::Excluded { line, .. }
+            | Self::LinkLoop { line, .. }
+            | Self::Socket { line, .. } => Some(*line).filter(|line| *line > 0),
+            _ => None,
+        }
     }
 
     /// A thread that reads the context ended without an answer.
@@ -277,13 +294,26 @@ mod tests {
     }
 
     #[test]
+    fn an_error_names_file_and_line_where_there_is_one() {
+        let told =
+            |line| ContextError::LinkLoop { line, path: "a".into() }.in_recipe("Dockerfile").to_string();
+        assert_eq!(told(4), "Dockerfile:4: too many symbolic links in \"a\"");
+        assert_eq!(told(0), "Dockerfile: too many symbolic links in \"a\"");
+        let changed = ContextError::Changed { path: "a".into() }.in_recipe("Dockerfile.test");
+        assert_eq!(changed.to_string(), "Dockerfile.test: a changed while it was sent to the builder");
+    }
+
+    #[test]
     fn a_bad_ignore_file_is_named_with_its_line() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(".dockerignore"), "a\nb[\n").unwrap();
-        let failure = crate::error::Failure::from(read_ignore(dir.path(), None).unwrap_err());
-        assert!(
-            failure.to_string().contains(".dockerignore is not a valid ignore file: line 2"),
-            "{failure}"
+        let error = read_ignore(dir.path(), None).unwrap_err().in_recipe("Dockerfile.test");
+        assert_eq!(
+            crate::error::Failure::from(error).to_string(),
+            format!(
+                "{}:2: invalid pattern \"b[\": the character class that begins with '[' is empty or has no end",
+                dir.path().join(".dockerignore").display()
+            )
         );
         fs::remove_file(dir.path().join(".dockerignore")).unwrap();
         fs::create_dir(dir.path().join(".dockerignore")).unwrap();

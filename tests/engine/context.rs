@@ -199,7 +199,7 @@ fn a_missing_source_names_its_line_and_the_nearest_name() {
     for builder in ["1", "0"] {
         let ran = with_builder(&sandbox, builder, &[&image]);
         ran.assert_code(125);
-        ran.assert_stderr("Dockerfile.test: line 5: ");
+        ran.assert_stderr("Dockerfile.test:5: ");
         ran.assert_stderr("\"tests/rum.sh\" is not in the build context");
         ran.assert_stderr("tests/run.sh");
     }
@@ -207,7 +207,7 @@ fn a_missing_source_names_its_line_and_the_nearest_name() {
         sandbox.build("labelled", &format!("FROM {BASE}\n\nONTEST COPY tests/rum.sh /x\nONTEST CMD true\n"));
     fs::remove_file(sandbox.path().join("Dockerfile.test")).unwrap();
     let ran = sandbox.expect(125, &[&labelled]);
-    ran.assert_stderr("Dockerfile: line 3: ");
+    ran.assert_stderr("Dockerfile:3: ");
     ran.assert_stderr("tests/run.sh");
 }
 

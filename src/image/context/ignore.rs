@@ -11,7 +11,7 @@ use super::pattern::{Dialect, Pattern, PatternError};
 
 /// A line of an ignore file that is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("line {line} of the ignore file: invalid pattern {pattern:?}")]
+#[error("invalid pattern {pattern:?}")]
 pub struct IgnoreError {
     /// Line, counted from 1.
     pub line: u32,

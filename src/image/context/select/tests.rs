@@ -178,8 +178,9 @@ fn a_missing_source_names_line_path_and_the_nearest_name() {
     assert_eq!(missing("zzz").1, None);
     assert_eq!(missing("unrelated/x").0, "unrelated/x");
     assert_eq!(missing("nodir/*").0, "nodir");
-    let failure = crate::error::Failure::from(chosen(&dir, &[need("tests/rum.sh")], "").unwrap_err());
-    assert_eq!(failure.to_string(), "line 7: \"tests/rum.sh\" is not in the build context");
+    let error = chosen(&dir, &[need("tests/rum.sh")], "").unwrap_err().in_recipe("Dockerfile.test");
+    let failure = crate::error::Failure::from(error);
+    assert_eq!(failure.to_string(), "Dockerfile.test:7: \"tests/rum.sh\" is not in the build context");
     assert!(failure.hint().unwrap().contains("tests/run.sh"));
 }
 
