@@ -5,6 +5,7 @@
 use nix::sys::signal::Signal;
 
 use crate::report::text;
+use crate::results::verdict::{ENDED_WITH_126, ENDED_WITH_127};
 use crate::results::{CaseCounts, Cause, Outcome};
 
 /// The outcome in words, lower case.
@@ -75,6 +76,12 @@ pub fn describe_cause(cause: &Cause) -> String {
         Cause::Timeout { seconds } => {
             format!("timed out: the test ran longer than {}", duration(*seconds))
         }
+        Cause::CommandNotFound { message } if message == ENDED_WITH_127 => {
+            format!("the test ended with {message}, which stands for a command that was not found")
+        }
+        Cause::CommandNotExecutable { message } if message == ENDED_WITH_126 => {
+            format!("the test ended with {message}, which stands for a command that cannot be executed")
+        }
         Cause::CommandNotFound { message } => with_message("the test command is not in the image", message),
         Cause::CommandNotExecutable { message } => {
             with_message("the test command cannot be executed", message)
@@ -108,6 +115,10 @@ pub fn describe_service_cause(cause: &Cause) -> String {
             "out of memory: the kernel killed it (no limit was set; the host ran out)".to_owned()
         }
         Cause::Timeout { seconds } => format!("it was not ready within {}", duration(*seconds)),
+        Cause::CommandNotFound { message } if message == ENDED_WITH_127 => format!("it ended with {message}"),
+        Cause::CommandNotExecutable { message } if message == ENDED_WITH_126 => {
+            format!("it ended with {message}")
+        }
         Cause::CommandNotFound { message } => with_message("its command is not in the image", message),
         Cause::CommandNotExecutable { message } => with_message("its command cannot be executed", message),
         Cause::NotStarted { message } => with_message("it did not start", message),
@@ -244,6 +255,8 @@ mod tests {
             Cause::Timeout { seconds: 90.0 },
             Cause::CommandNotFound { message: message() },
             Cause::CommandNotExecutable { message: message() },
+            Cause::CommandNotFound { message: ENDED_WITH_127.to_owned() },
+            Cause::CommandNotExecutable { message: ENDED_WITH_126.to_owned() },
             Cause::NotStarted { message: message() },
             Cause::EngineLost { message: String::new() },
             Cause::Interrupted { signal: 2 },
@@ -271,6 +284,8 @@ mod tests {
             "timed out: the test ran longer than 1m 30s",
             "the test command is not in the image: exec: \"x\": no such file",
             "the test command cannot be executed: exec: \"x\": no such file",
+            "the test ended with exit code 127, which stands for a command that was not found",
+            "the test ended with exit code 126, which stands for a command that cannot be executed",
             "the test did not start: exec: \"x\": no such file",
             "the engine was lost while the test ran",
             "interrupted by SIGINT",

@@ -118,6 +118,12 @@ pub fn judge(evidence: &Evidence, policy: VerdictPolicy) -> Verdict {
     Verdict { outcome, cause, warnings }
 }
 
+/// The message of a cause that an exit code alone speaks for. By convention it is a shell's word about a command; a
+/// program may have chosen it as well.
+pub const ENDED_WITH_127: &str = "exit code 127";
+/// The same for a command that cannot be executed.
+pub const ENDED_WITH_126: &str = "exit code 126";
+
 fn from_ending(
     evidence: &Evidence,
     policy: VerdictPolicy,
@@ -176,8 +182,8 @@ fn from_ending(
         return (Outcome::Passed, None);
     }
     let cause = match code {
-        127 => Cause::CommandNotFound { message: "the shell reported 127".to_owned() },
-        126 => Cause::CommandNotExecutable { message: "the shell reported 126".to_owned() },
+        127 => Cause::CommandNotFound { message: ENDED_WITH_127.to_owned() },
+        126 => Cause::CommandNotExecutable { message: ENDED_WITH_126.to_owned() },
         129..=159 => Cause::KilledBySignal { signal: u8::try_from(code - 128).unwrap_or(0) },
         _ => Cause::ExitCode { code },
     };

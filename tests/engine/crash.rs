@@ -259,9 +259,11 @@ fn a_container_is_kept_where_asked_for_until_prune() {
     assert_eq!((&entry["kind"], &entry["removed"]), (&"container".into(), &true.into()));
     assert_eq!(containers(), 0);
     let ran = sandbox.expect(0, &script(&["--keep", "always"], BASE, "true"));
-    let kept = format!("docker-test-kept-{}", run_ids(&ran.stderr).pop().unwrap());
+    let run = run_ids(&ran.stderr).pop().unwrap();
+    let kept = format!("docker-test-kept-{run}");
     assert!(exists(host, &kept));
-    sandbox.expect(0, &["prune"]).assert_stdout(&kept);
+    ran.assert_stderr(&format!("remove it:         docker-test prune {run}\n"));
+    sandbox.expect(0, &["prune", &run]).assert_stdout(&kept);
     assert_eq!((containers(), docker_at(host, &["volume", "ls", "-q"]).as_str()), (0, ""));
 }
 

@@ -118,6 +118,12 @@ fn a_script_whose_interpreter_is_missing_exits_with_127() {
 fn what_the_shell_says_about_its_command_counts_as_well() {
     let sandbox = Sandbox::new();
     let image = plain(&sandbox);
+    // A program that has no shell under it may have chosen the code.
+    for code in ["127", "126"] {
+        let ran = sandbox.expect(code.parse().unwrap(), &script(&[], &image, &format!("exit {code}")));
+        ran.assert_stderr(&format!("the test ended with exit code {code}, which stands for a command that"));
+        assert!(!ran.stderr.contains("the shell"), "{}", ran.stderr);
+    }
     sandbox.expect(127, &script(&[], &image, "no-such-command"));
     sandbox.expect(126, &script(&[], &image, "/etc/passwd"));
 }

@@ -110,7 +110,8 @@ fn tell_all(
     if let Some(name) = kept {
         let image = results.tests.first().map(|test| test.image.as_str()).unwrap_or_default();
         terminal::note(&format!(
-            "kept: {name}\n  run it again:      docker start -ai {name}\n  look at its files: docker cp {name}:/PATH .\n  enter its image:   docker-test --shell {image}\n  remove it:         docker-test prune\n"
+            "kept: {name}\n  run it again:      docker start -ai {name}\n  look at its files: docker cp {name}:/PATH .\n  enter its image:   docker-test --shell {image}\n  remove it:         docker-test prune {}\n",
+            results.run_id
         ));
     }
     if let Err(error) = told {
