@@ -65,6 +65,8 @@ pub struct ContainerState {
     pub oom_killed: bool,
     /// What the engine says went wrong at the start.
     pub error: String,
+    /// `starting`, `healthy` or `unhealthy`, where it has a health check.
+    pub health: Option<String>,
     /// RFC 3339, where it was started.
     pub started_at: Option<String>,
     /// RFC 3339, where it ended.

@@ -9,6 +9,7 @@ mod error;
 mod find;
 mod resolve;
 mod runs;
+pub mod service;
 mod source;
 pub mod syntax;
 #[cfg(test)]

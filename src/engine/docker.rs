@@ -7,6 +7,7 @@ mod attach;
 pub mod build;
 mod containers;
 mod creation;
+mod exec;
 mod images;
 mod owned;
 mod probe;

@@ -20,8 +20,8 @@ use tokio_rustls::TlsConnector;
 pub(in crate::engine) use self::http::refusal;
 pub use self::http::{BoxError, HttpClient};
 pub(in crate::engine) use self::resolve::Resolver;
-pub use self::tls::TlsError;
 pub(in crate::engine) use self::tls::client_config as tls_client_config;
+pub use self::tls::{TlsError, unverified};
 
 use crate::engine::endpoint::{Address, Endpoint};
 use crate::environment::Environment;

@@ -68,7 +68,7 @@ pub(super) async fn pump(
     };
     out.hand_on(OutputStream::Stdout, stdout.flush()).await;
     out.hand_on(OutputStream::Stderr, stderr.flush()).await;
-    Pumped { tail: out.tail.into_text(), broken }
+    Pumped { tail: out.tail.text(), broken }
 }
 
 struct Out {
@@ -95,14 +95,15 @@ impl Out {
     }
 }
 
-#[derive(Default)]
-struct Tail {
+/// The last bytes of a stream.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
     bytes: VecDeque<u8>,
     cut: bool,
 }
 
 impl Tail {
-    fn push(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         self.cut |= bytes.len() > TAIL;
         let bytes = bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or_default();
         let over = (self.bytes.len() + bytes.len()).saturating_sub(TAIL);
@@ -113,9 +114,9 @@ impl Tail {
         self.bytes.extend(bytes);
     }
 
-    /// A tail that was cut begins with a whole line.
-    fn into_text(self) -> String {
-        let bytes: Vec<u8> = self.bytes.into();
+    /// What it holds; a tail that was cut begins with a whole line.
+    pub(super) fn text(&self) -> String {
+        let bytes: Vec<u8> = self.bytes.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         match text.split_once('\n') {
             Some((_, rest)) if self.cut => rest.to_owned(),
@@ -134,7 +135,7 @@ mod tests {
         for line in 0..20_000 {
             tail.push(format!("line {line}\n").as_bytes());
         }
-        let text = tail.into_text();
+        let text = tail.text();
         assert!(text.len() <= TAIL);
         assert!(text.starts_with("line ") && text.ends_with("line 19999\n"));
         assert!(text.lines().all(|line| line.starts_with("line ")));
@@ -146,6 +147,6 @@ mod tests {
         let mut chunk = vec![b'x'; TAIL * 2];
         chunk.extend(b"\nlast");
         tail.push(&chunk);
-        assert_eq!(tail.into_text(), "last");
+        assert_eq!(tail.text(), "last");
     }
 }

@@ -31,6 +31,7 @@ mod remote;
 mod reports;
 mod results;
 mod run_flags;
+mod services;
 mod shell;
 mod signals;
 mod smoke;

@@ -1,5 +1,6 @@
 //! Containers: create, attach, start, wait, kill, inspect, archive.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use bollard::models::NetworkConnectRequest;
@@ -138,6 +139,11 @@ impl Engine {
             exit_code: state.exit_code.unwrap_or_default(),
             oom_killed: state.oom_killed.unwrap_or_default(),
             error: state.error.unwrap_or_default(),
+            health: state
+                .health
+                .and_then(|health| health.status)
+                .map(|status| status.to_string())
+                .filter(|status| !matches!(status.as_str(), "" | "none")),
             started_at: state.started_at.filter(|at| !at.starts_with("0001-")),
             finished_at: state.finished_at.filter(|at| !at.starts_with("0001-")),
             memory_limit: record
@@ -146,6 +152,24 @@ impl Engine {
                 .and_then(|bytes| u64::try_from(bytes).ok())
                 .filter(|bytes| *bytes > 0),
         })
+    }
+
+    /// The container's own addresses, one a network, where it runs and has any.
+    pub async fn addresses(&self, container: &str) -> Result<Vec<IpAddr>, EngineError> {
+        let record = self
+            .docker
+            .inspect_container(container, None::<InspectContainerOptions>)
+            .await
+            .map_err(|error| refine("inspect", "container", container, error))?;
+        let networks = record.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let mut addresses: Vec<IpAddr> = networks
+            .into_values()
+            .flat_map(|endpoint| [endpoint.ip_address, endpoint.global_ipv6_address])
+            .flatten()
+            .filter_map(|address| address.parse().ok())
+            .collect();
+        addresses.sort_unstable();
+        Ok(addresses)
     }
 
     /// Streams `path` out of a container, running or not, as a tar archive.

@@ -1,0 +1,134 @@
+//! Services: started before the tests that need them, watched while those run, ended with the run.
+//!
+//! Owns that a service is ready or its failure is told with its exit and last words, and that one which dies later is
+//! noticed. Its container goes through the run's ledger like any other.
+
+mod ready;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::engine::docker::{Creation, Recorded};
+use crate::engine::{Engine, ResourceKind};
+use crate::error::Failure;
+use crate::ledger::RunLedger;
+use crate::metadata::labels::ours::Role;
+use crate::plan::service::ServicePlan;
+use crate::redact::Redactor;
+use crate::signal;
+use crate::suite::document::Condition;
+
+pub use watch::Ended;
+use watch::Watch;
+
+/// What starting a service needs besides its plan.
+pub struct ServiceContext<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The run's ledger.
+    pub ledger: &'a RunLedger,
+    /// Replaces secrets in what it prints.
+    pub redactor: Arc<Redactor>,
+    /// Where its output is kept.
+    pub log: PathBuf,
+}
+
+/// A service that was started.
+#[derive(Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    record: Recorded,
+    watch: Watch,
+}
+
+/// Why a service is of no use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("service {service} {problem}")]
+pub struct ServiceFailure {
+    /// Its name.
+    pub service: String,
+    /// What is wrong, to be read after its name.
+    pub problem: String,
+    /// The last lines it printed.
+    pub log_tail: String,
+    /// The run was told to end meanwhile.
+    pub interrupted: bool,
+}
+
+/// Starts a service and waits until it is ready.
+///
+/// `Err` is an error of ours or of the engine; a service that does not get ready is a [`ServiceFailure`], and its
+/// container is left to the ledger.
+pub async fn start(
+    plan: &ServicePlan,
+    context: &ServiceContext<'_>,
+    interrupts: &mut signal::Receiver,
+) -> Result<Result<Service, ServiceFailure>, Failure> {
+    let ServiceContext { engine, ledger, .. } = *context;
+    let name = format!("docker-test-{}-{}", ledger.run_id(), plan.name);
+    let record = ledger.record(ResourceKind::Container, &name)?;
+    let creation = Creation {
+        image: plan.image_id.clone(),
+        labels: ledger.labels(Role::Helper),
+        results: None,
+        platform: None,
+    };
+    let created = engine.create_container(&record, &plan.container, &creation).await?;
+    let attached = engine.attach(&created.id, false, plan.container.tty).await?;
+    let wanted = match plan.ready.as_ref().map(|ready| &ready.condition) {
+        Some(Condition::Log { text, .. }) => Some(text.clone()),
+        _ => None,
+    };
+    let redactor = Arc::clone(&context.redactor);
+    let watch = Watch::begin(engine, &created.id, attached, redactor, &context.log, wanted).await?;
+    let fail = |problem: String, log_tail: String, interrupted: bool| ServiceFailure {
+        service: plan.name.clone(),
+        problem,
+        log_tail,
+        interrupted,
+    };
+    if let Err(error) = engine.start(&created.id).await {
+        return Ok(Err(fail(format!("could not be started: {error}"), watch.tail(), false)));
+    }
+    watch.started();
+    let mut cancelled = interrupts.clone();
+    let problem = tokio::select! {
+        outcome = ready::wait(engine, &created.id, plan.ready.as_ref(), &watch) => outcome.err(),
+        state = signal::wait_for(&mut cancelled, 1) => {
+            let problem = format!("was not ready when signal {} came", state.signal);
+            return Ok(Err(fail(problem, watch.tail(), true)));
+        }
+    };
+    match problem {
+        Some(problem) => Ok(Err(fail(problem, watch.tail(), false))),
+        None => Ok(Ok(Service { name: plan.name.clone(), record, watch })),
+    }
+}
+
+impl Service {
+    /// Resolves when it has ended; at once where it has already.
+    pub async fn ended(&self) -> Ended {
+        self.watch.ended().await
+    }
+
+    /// How it ended, where it has.
+    #[must_use]
+    pub fn has_ended(&self) -> Option<Ended> {
+        self.watch.has_ended()
+    }
+
+    /// The last lines it printed.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        self.watch.tail()
+    }
+
+    /// Removes its container, and closes its log.
+    pub async fn remove(self, engine: &Engine, ledger: &RunLedger) -> Result<(), Failure> {
+        let removed = ledger.remove(engine, &self.record).await;
+        self.watch.close().await;
+        Ok(removed?)
+    }
+}
