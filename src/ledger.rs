@@ -114,6 +114,11 @@ impl RunLedger {
         ])
     }
 
+    /// Writes down where the run's results belong: what a killed run leaves there on this machine is swept with the rest.
+    pub fn note_results(&self, directory: &Path) -> Result<(), JournalError> {
+        self.journal().set_results(directory)
+    }
+
     /// Writes a resource down. What it returns is the permit to create it.
     pub fn record(&self, kind: ResourceKind, name: &str) -> Result<Recorded, JournalError> {
         self.journal().created(kind, name)?;

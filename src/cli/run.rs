@@ -113,6 +113,7 @@ async fn run(args: RunArgs, mut app: Running, prepared: Prepared) -> Result<Exit
     let (address, request) = (connection.engine.address(), &prepared.request);
     let (test_image, longest) = (Some(request.test_image.as_str()), request.limits.of_run());
     let ledger = RunLedger::begin(&state, address, &image, test_image, longest)?;
+    ledger.note_results(&prepared.results_dir)?;
     let directory = ResultsDirectory::prepare(&prepared.results_dir, ledger.run_id())
         .map_err(|error| at("--results-dir", error.into()))?;
     let results_dir = directory.target().to_owned();

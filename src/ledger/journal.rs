@@ -16,6 +16,7 @@ use super::owner::{Liveness, Owner};
 use crate::engine::docker::Recorded;
 use crate::engine::{Engine, EngineError, ResourceKind};
 use crate::error::{Category, Diagnose};
+use crate::results::directory;
 
 /// A journal without its name is left alone for this long: naming it takes a moment.
 const UNBEGUN_AGE: u64 = 60 * 60;
@@ -82,6 +83,7 @@ enum Line {
     Removed { kind: ResourceKind, name: String },
     State(RunState),
     Deadline(u64),
+    Results(PathBuf),
 }
 
 /// The journal cannot be kept; without one nothing may be created.
@@ -160,6 +162,10 @@ impl Journal {
         Ok(())
     }
 
+    pub(super) fn set_results(&mut self, directory: &Path) -> Result<(), JournalError> {
+        self.append(&Line::Results(directory.to_owned()))
+    }
+
     /// Unix seconds after which the run cannot be alive.
     pub(super) const fn deadline(&self) -> u64 {
         self.deadline
@@ -204,6 +210,8 @@ pub struct FoundRun {
     pub open: Vec<(ResourceKind, String)>,
     /// Whether a living process holds it.
     pub lock: LockState,
+    /// The directory that its results belong in.
+    results: Option<PathBuf>,
     path: PathBuf,
 }
 
@@ -216,8 +224,11 @@ impl FoundRun {
         lives(self.lock, owner, now <= self.record.deadline)
     }
 
-    /// Deletes the journal.
+    /// Deletes the journal, and what the run, now dead, has left beside its results directory.
     pub(super) fn discard(&self) {
+        if let Some(results) = &self.results {
+            directory::tidy(results);
+        }
         let _ = fs::remove_file(&self.path);
     }
 
@@ -286,6 +297,7 @@ fn read(path: &Path) -> Option<FoundRun> {
     let file = File::open(path).ok()?;
     let mut record: Option<RunRecord> = None;
     let mut deadline = None;
+    let mut results = None;
     let mut run_state = RunState::Active;
     let mut open: Vec<(ResourceKind, String)> = Vec::new();
     for line in BufReader::new(&file).lines().map_while(Result::ok) {
@@ -295,6 +307,7 @@ fn read(path: &Path) -> Option<FoundRun> {
             Ok(Line::Removed { kind, name }) => open.retain(|entry| *entry != (kind, name.clone())),
             Ok(Line::State(state)) => run_state = state,
             Ok(Line::Deadline(later)) => deadline = Some(later),
+            Ok(Line::Results(directory)) => results = Some(directory),
             Err(_) => {}
         }
     }
@@ -302,7 +315,7 @@ fn read(path: &Path) -> Option<FoundRun> {
     let mut record = record?;
     record.deadline = deadline.unwrap_or(record.deadline);
     let lock = lock::look(&file, record.locked);
-    Some(FoundRun { record, state: run_state, open, lock, path: path.to_owned() })
+    Some(FoundRun { record, state: run_state, open, lock, results, path: path.to_owned() })
 }
 
 #[cfg(test)]

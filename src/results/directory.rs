@@ -303,6 +303,21 @@ fn is_forbidden(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
+/// Removes what runs that have died left in and beside a results directory, if no living run holds it.
+pub fn tidy(path: &Path) {
+    let Ok(target) = locate(path) else { return };
+    for place in Place::beside(&target).into_iter().chain([Place::inside(&target)]) {
+        let lock_path = place.directory.join(format!("{}.lock", place.prefix));
+        let has_leftovers = place.leftovers().is_ok_and(|leftovers| !leftovers.is_empty());
+        if (has_leftovers || lock_path.exists())
+            && let Ok(Some(_lock)) = lock::acquire(&lock_path)
+        {
+            // What cannot be tidied up now is left to the next run of this directory.
+            let _ = clean(&target, &place);
+        }
+    }
+}
+
 /// Brings the directory and its surroundings to a state in which no run has died.
 fn clean(target: &Path, place: &Place) -> Result<(), DirectoryError> {
     let list = DirectoryError::io("read the directory", &place.directory);

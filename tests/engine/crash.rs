@@ -147,8 +147,15 @@ fn the_next_run_sweeps_what_a_killed_one_left_and_its_volumes_too() {
     live.signal(Signal::SIGKILL);
     live.finish();
     assert!(!remains(&run).is_empty());
-    sandbox.expect(0, &script(&[], &image, "true"));
+    // Wherever the next run puts its own results.
+    let half = || {
+        let names = std::fs::read_dir(sandbox.path().join("tests")).unwrap();
+        names.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+    };
+    assert_eq!(half().len(), 2);
+    sandbox.expect(0, &script(&["--results-dir", "elsewhere"], &image, "true"));
     assert_eq!(remains(&run), Vec::<String>::new());
+    assert!(half().is_empty(), "{:?}", half());
     let all = docker(&["volume", "ls", "-q"]);
     assert_eq!(volumes.split_whitespace().count(), 2);
     for volume in volumes.split_whitespace() {

@@ -209,6 +209,25 @@ fn leftovers_of_dead_runs_are_removed_and_those_of_other_directories_are_not() {
 }
 
 #[test]
+fn a_directory_is_tidied_after_the_dead_and_not_under_the_living() {
+    let ground = Ground::new();
+    let directory = ResultsDirectory::prepare(&ground.path("r"), "living").unwrap();
+    tidy(&ground.path("r"));
+    assert!(directory.staging().exists());
+    let (staging, lock) = (directory.staging().to_owned(), directory.place.directory.clone());
+    std::mem::forget(directory);
+    // A killed process drops nothing, but loses its lock.
+    let prefix = staging.file_name().unwrap().to_str().unwrap().split_once("-living").unwrap().0.to_owned();
+    let lock = lock.join(format!("{prefix}.lock"));
+    fs::remove_file(&lock).unwrap();
+    fs::write(&lock, "").unwrap();
+    tidy(&ground.path("r"));
+    assert!(!staging.exists() && !lock.exists());
+    tidy(&ground.path("never/there"));
+    assert!(!ground.path("never").exists());
+}
+
+#[test]
 fn a_crash_between_the_renames_loses_nothing() {
     let ground = Ground::new();
     ground.run("r", "run-1", "old.xml").unwrap();
