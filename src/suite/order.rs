@@ -31,13 +31,20 @@ pub fn repetitions(text: &str) -> Result<u32, Invalid> {
 pub fn order<'a>(names: &[&'a str], repetitions: u32, seed: Option<&str>) -> Vec<(&'a str, u32)> {
     (1..=repetitions.max(1))
         .flat_map(|repetition| {
-            let mut round: Vec<&'a str> = names.to_vec();
-            if let Some(seed) = seed {
-                round.sort_by_cached_key(|name| key(seed, repetition, name));
-            }
+            let round = round(names, repetition, seed);
             round.into_iter().map(move |name| (name, repetition)).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// One of the rounds of [`order`], counted from 1.
+#[must_use]
+pub fn round<'a>(names: &[&'a str], repetition: u32, seed: Option<&str>) -> Vec<&'a str> {
+    let mut round = names.to_vec();
+    if let Some(seed) = seed {
+        round.sort_by_cached_key(|name| key(seed, repetition, name));
+    }
+    round
 }
 
 /// NUL cannot be in any of them, so that no two differ and hash the same text.
