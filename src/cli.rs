@@ -11,7 +11,9 @@ mod connect;
 mod doctor;
 pub mod flags;
 mod generate;
+mod init;
 mod inspect;
+mod list;
 mod plugin;
 mod prune;
 mod report;
@@ -64,6 +66,10 @@ enum Command {
     Inspect(Box<inspect::InspectArgs>),
     /// Print the Dockerfile.test of an image.
     Generate(Box<inspect::InspectArgs>),
+    /// List what a run of a suite (docker-test.yaml) would run, in order.
+    List(list::ListArgs),
+    /// Write a docker-test.yaml to start from.
+    Init(init::InitArgs),
     /// Fetch the results of a run whose engine went away.
     Results(results::ResultsArgs),
     /// Work with reports of earlier runs.
@@ -133,13 +139,18 @@ struct Parsed {
 
 fn parse(environment: &Environment, command: clap::Command, argv: &[OsString]) -> Result<Parsed, Stop> {
     let file = environment.current_dir().join("docker-test.yaml");
-    let settings = Settings::load(&file, &flags::setting_keys(&command)).map_err(|error| {
-        // Help and versions are there for those whose settings are broken, too.
-        match command.clone().try_get_matches_from(argv) {
-            Err(usage) => Stop::Said(said(usage)),
-            Ok(_) => Stop::Failed(Failure::from(error)),
-        }
-    })?;
+    // `init` replaces the file, whatever is wrong with it.
+    let settings = if argv.get(1).is_some_and(|word| word == "init") {
+        None
+    } else {
+        Settings::load(&file, &flags::setting_keys(&command)).map_err(|error| {
+            // Help and versions are there for those whose settings are broken, too.
+            match command.clone().try_get_matches_from(argv) {
+                Err(usage) => Stop::Said(said(usage)),
+                Ok(_) => Stop::Failed(Failure::from(error)),
+            }
+        })?
+    };
     let layers = Layers { environment, settings: settings.as_ref() };
     let parsed = layers::parse(command, argv, &layers).map_err(|error| match error {
         ParseError::Usage(error) => Stop::Said(said(*error)),
@@ -194,6 +205,8 @@ fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
         Command::Report(args) => report::execute(args, &application),
+        Command::List(args) => list::execute(args, &application),
+        Command::Init(args) => init::execute(&args, &application),
         Command::Run(args) => {
             application.block_on(OnSignal::WindUp, async move |app| Box::pin(run::execute(*args, app)).await)
         }

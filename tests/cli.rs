@@ -79,6 +79,8 @@ fn help_of_every_subcommand_names_flags_defaults_and_variables() {
     world.run(&["build", "--help"]).success().stdout_eq(file!["snapshots/help-build.txt"]);
     world.run(&["report", "--help"]).success().stdout_eq(file!["snapshots/help-report.txt"]);
     world.run(&["report", "merge", "--help"]).success().stdout_eq(file!["snapshots/help-report-merge.txt"]);
+    world.run(&["list", "--help"]).success().stdout_eq(file!["snapshots/help-list.txt"]);
+    world.run(&["init", "--help"]).success().stdout_eq(file!["snapshots/help-init.txt"]);
     world.run(&["results", "--help"]).success().stdout_eq(file!["snapshots/help-results.txt"]);
     world.run(&["prune", "--help"]).success().stdout_eq(file!["snapshots/help-prune.txt"]);
     world.run(&["doctor", "--help"]).success().stdout_eq(file!["snapshots/help-doctor.txt"]);
@@ -502,9 +504,19 @@ fn every_shell_gets_a_script_that_knows_every_subcommand() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let output = world.run(&["completions", shell]).success().stderr_eq("").get_output().clone();
         let script = String::from_utf8(output.stdout).unwrap();
-        for name in
-            ["run", "build", "inspect", "generate", "results", "prune", "doctor", "completions", "man"]
-        {
+        for name in [
+            "run",
+            "build",
+            "inspect",
+            "generate",
+            "list",
+            "init",
+            "results",
+            "prune",
+            "doctor",
+            "completions",
+            "man",
+        ] {
             assert!(script.contains(name), "{shell}: {name}");
         }
     }
@@ -526,7 +538,7 @@ fn manual_pages_are_roff_and_an_unknown_one_is_answered_with_those_there_are() {
     world.run(&["man", "prune"]).success().stdout_eq("...\n.SH OPTIONS\n...\n");
     world.run(&["man", "nosuch"]).code(125).stderr_eq(str![[r#"
 docker-test: there is no subcommand `nosuch`
-  hint: there are run, build, inspect, generate, results, report, prune, doctor, completions, man
+  hint: there are run, build, inspect, generate, list, init, results, report, prune, doctor, completions, man
 
 "#]]);
 }
@@ -804,7 +816,7 @@ fn help_about_what_is_not_there_says_what_there_is() {
     world.run(&["help", "help"]).success().stdout_eq(file!["snapshots/help.txt"]);
     world.run(&["help", "biuld"]).code(125).stdout_eq("").stderr_eq(str![[r#"
 docker-test: there is no subcommand `biuld`
-  hint: did you mean `build`? There are run, build, inspect, generate, results, report, prune, doctor, completions, man
+  hint: did you mean `build`? There are run, build, inspect, generate, list, init, results, report, prune, doctor, completions, man
 
 "#]]);
 }
@@ -860,4 +872,321 @@ fn an_entrypoint_is_shown_without_the_command_that_it_takes_away() {
         .run(&["inspect", "-f", "Dockerfile", "--entrypoint", "/bin/x", "--", "y"])
         .success()
         .stdout_eq(shown);
+}
+
+/// A shop with tests of every type.
+const SHOP: &str = "\
+version: 1
+defaults: { timeout: 5m, retries: 1 }
+services:
+  db: { image: postgres:16 }
+  schema: { image: shop/schema:1, needs: [db], ready: exit-0 }
+tests:
+  load: { image: shop/load:1, type: performance, timeout: 1h }
+  summary: { image: shop/summary:1, needs: [checkout] }
+  checkout:
+    image: shop/checkout:1.4
+    needs: [schema]
+    labels: { team: payments, trace: \"${API_TOKEN:-none}\" }
+    matrix: { db: [15, 16] }
+  cart: { build: { context: ./cart, target: slim, args: { KEY: value } }, type: security, retries: 0 }
+";
+
+#[test]
+fn a_list_is_what_a_run_would_run_in_order() {
+    let world = World::at_home();
+    world.write("docker-test.yaml", SHOP);
+    world
+        .run(&["list"])
+        .success()
+        .stdout_eq(str![[r#"
+NAME             TYPE         IMAGE              NEEDS
+checkout[db=15]  integration  shop/checkout:1.4  schema
+checkout[db=16]  integration  shop/checkout:1.4  schema
+summary          integration  shop/summary:1     checkout[db=15], checkout[db=16]
+cart             security     build ./cart
+load             performance  shop/load:1
+
+"#]])
+        .stderr_eq("");
+    world.run(&["list", "summary", "--repeat", "2"]).success().stdout_eq(str![[r#"
+round 1 of 2
+NAME             TYPE         IMAGE              NEEDS
+checkout[db=15]  integration  shop/checkout:1.4  schema
+checkout[db=16]  integration  shop/checkout:1.4  schema
+summary          integration  shop/summary:1     checkout[db=15], checkout[db=16]
+
+round 2 of 2
+NAME             TYPE         IMAGE              NEEDS
+checkout[db=15]  integration  shop/checkout:1.4  schema
+checkout[db=16]  integration  shop/checkout:1.4  schema
+summary          integration  shop/summary:1     checkout[db=15], checkout[db=16]
+
+"#]]);
+    let narrow = World::at_home().with("COLUMNS", "60");
+    narrow.write("shop.yaml", SHOP);
+    let output = narrow
+        .run(&["list", "--suite", "shop.yaml"])
+        .success()
+        .stdout_eq(str![[r#"
+checkout[db=15]
+  integration  shop/checkout:1.4
+  needs schema
+checkout[db=16]
+  integration  shop/checkout:1.4
+  needs schema
+summary
+  integration  shop/summary:1
+  needs checkout[db=15], checkout[db=16]
+cart
+  security  build ./cart
+load
+  performance  shop/load:1
+
+"#]])
+        .get_output()
+        .clone();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+}
+
+#[test]
+fn a_list_for_programs_has_every_field_and_no_secret() {
+    let world = World::at_home().with("API_TOKEN", "geheimnis");
+    world.write("docker-test.yaml", SHOP);
+    let arguments = ["list", "--format", "json", "cart", "checkout[db=16]", "load"];
+    world.run(&arguments).success().stdout_eq(str![[r#"
+[
+  {"name":"checkout[db=16]","image":"shop/checkout:1.4","type":"integration","needs":["schema"],"services":["db","schema"],"policy":{"exclusive":false,"alone":false,"network":"granted"},"timeout":300.0,"retries":1,"labels":{"team":"payments","trace":"***"}},
+  {"name":"cart","image":null,"build":{"context":"./cart","dockerfile":null,"target":"slim"},"type":"security","needs":[],"services":[],"policy":{"exclusive":false,"alone":false,"network":"none"},"timeout":300.0,"retries":0,"labels":{}},
+  {"name":"load","image":"shop/load:1","type":"performance","needs":[],"services":[],"policy":{"exclusive":true,"alone":false,"network":"granted"},"timeout":3600.0,"retries":1,"labels":{}}
+]
+
+"#]]).stderr_eq("");
+    let output = world
+        .run(&["list", "--format", "json", "--partition", "slice:1/3", "--repeat", "2"])
+        .success()
+        .get_output()
+        .clone();
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let shown: Vec<String> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|test| format!("{} {} {}", test["name"], test["partition"], test["repetition"]))
+        .collect();
+    assert_eq!(
+        shown,
+        [r#""load" "slice:1/3" 1"#, r#""load" "slice:1/3" 2"#],
+        "tests that need each other are one turn of the deal"
+    );
+}
+
+#[test]
+fn parts_of_a_list_make_up_the_whole() {
+    let world = World::at_home();
+    world.write("docker-test.yaml", SHOP);
+    let names = |arguments: &[&str]| {
+        let output = world.run(&[&["list", "--format", "json"], arguments].concat()).get_output().clone();
+        let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let names = list.as_array().unwrap().iter().map(|test| test["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<String>>()
+    };
+    let mut whole = names(&[]);
+    whole.sort();
+    for kind in ["slice", "hash"] {
+        let parts = (1..=3).map(|part| format!("{kind}:{part}/3"));
+        let mut all: Vec<String> = parts.flat_map(|part| names(&["--partition", &part])).collect();
+        all.sort();
+        assert_eq!(all, whole, "{kind}");
+    }
+    assert_eq!(names(&["--shuffle", "a"]), names(&["--shuffle", "a"]));
+    assert_eq!(names(&["--type", "security,performance"]), ["cart", "load"]);
+    assert_eq!(names(&["--type", "security", "--type", "performance"]), ["cart", "load"]);
+    assert_eq!(names(&["--filter", "label=team=payments", "!/db=15/"]), ["checkout[db=16]"]);
+}
+
+#[test]
+fn names_that_no_test_has_are_warned_of_and_nothing_selected_is_4() {
+    let world = World::at_home();
+    world.write("docker-test.yaml", SHOP);
+    world
+        .run(&["list", "chekout", "cart", "!laod", "--type", "secruity,security"])
+        .success()
+        .stdout_eq("...\ncart [..]\n")
+        .stderr_eq(str![[r#"
+docker-test: warning: `chekout` matches no test; did you mean `checkout`?
+docker-test: warning: `!laod` matches no test; did you mean `load`?
+docker-test: warning: no test has the type `secruity`; did you mean `security`?
+
+"#]]);
+    world.run(&["list", "nothing"]).code(4).stdout_eq("").stderr_eq(str![[r#"
+docker-test: warning: `nothing` matches no test
+docker-test: none of the 5 tests of docker-test.yaml is selected
+
+"#]]);
+    world
+        .run(&["list", "cart", "--partition", "slice:2/2", "--format", "json"])
+        .code(4)
+        .stdout_eq("[]\n")
+        .stderr_eq(str![[r#"
+docker-test: of 1 selected test, none is in part slice:2/2
+
+"#]]);
+    world.run(&["list", "--partition", "time:1/3"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: --partition time:1/3 goes by recorded durations, and none are recorded yet
+  hint: slice:1/3 and hash:1/3 work without them
+
+"#]]);
+    world.run(&["list", "--partition", "slcie:1/3"]).code(125).stderr_eq(str![[r#"
+error: invalid value 'slcie:1/3' for '--partition <KIND:M/N>': unknown partition `slcie`: expected slice:M/N, hash:M/N or time:M/N, with M from 1 to N
+
+For more information, try '--help'.
+
+"#]]);
+    world.run(&["list", "--filter", "team=a", "/(/"]).code(125).stderr_eq(str![[r#"
+error: invalid value 'team=a' for '--filter <FILTER>': unknown filter `team`: expected label=KEY or label=KEY=VALUE
+
+For more information, try '--help'.
+
+"#]]);
+}
+
+#[test]
+fn a_suite_that_is_not_there_or_has_no_tests_is_answered_with_what_writes_one() {
+    let world = World::at_home();
+    world.run(&["list"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: there is no docker-test.yaml in [HOME]
+  hint: `docker-test init` writes one to start from; --suite names another
+
+"#]]);
+    world.run(&["list", "--suite", "other.yaml"]).code(125).stderr_eq(str![[r#"
+docker-test: cannot read the suite other.yaml
+  because: No such file or directory (os error 2)
+  hint: check the path and its permissions
+
+"#]]);
+    world.write("docker-test.yaml", "version: 1\ndefaults:\n  timeout: 5m\n");
+    world.run(&["list"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: docker-test.yaml has no `tests`
+  hint: add `tests` to it, or see what `docker-test init` writes in a directory without one
+
+"#]]);
+    world.write("docker-test.yaml", "version: 1\ntests:\n  a:\n    imge: x\n");
+    world.run(&["list"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: docker-test.yaml:4:5: unknown key `imge` in `tests.a`
+  4 |     imge: x
+    |     ^
+  hint: did you mean `image`?
+
+"#]]);
+}
+
+#[test]
+fn init_writes_what_it_finds_and_list_reads_it() {
+    let world = World::at_home();
+    for (name, text) in [
+        ("Dockerfile", "FROM scratch\n"),
+        ("compose.yaml", "services:\n  db: { image: postgres:16 }\n"),
+        ("checkout/Dockerfile", "FROM scratch\nONTEST CMD [\"/t\"]\n"),
+        ("cart/Dockerfile", "FROM scratch\n"),
+        ("cart/Dockerfile.test", "FROM scratch\n"),
+        (".hidden/Dockerfile", "FROM scratch\n"),
+        ("empty/README", ""),
+        ("a: ${b}/Dockerfile", "FROM scratch\n"),
+    ] {
+        std::fs::create_dir_all(world.home.path().join(name).parent().unwrap()).unwrap();
+        world.write(name, text);
+    }
+    // The directory has a name of its own in every run.
+    let here = world.home.path().file_name().unwrap().to_str().unwrap().trim_matches('.').to_owned();
+    let said = world.run(&["init"]).success().stdout_eq("").get_output().stderr.clone();
+    let said = String::from_utf8(said).unwrap().replace(&here, "HERE");
+    Assert::new().action_env(snapbox::assert::DEFAULT_ACTION_ENV).normalize_paths(false).eq(
+        said,
+        str![[r#"
+wrote docker-test.yaml
+  HERE  Dockerfile, no test yet: give it a command
+  a-b        a: ${b}/Dockerfile, no test yet: give it a command
+  cart       cart/Dockerfile, Dockerfile.test
+  checkout   checkout/Dockerfile, ONTEST
+  services   compose.yaml, 1 service
+next: complete it, then `docker-test list` shows what would run
+
+"#]],
+    );
+    let written = std::fs::read_to_string(world.home.path().join("docker-test.yaml")).unwrap();
+    let shown = written.replace(&here, "HERE");
+    Assert::new().action_env(snapbox::assert::DEFAULT_ACTION_ENV).normalize_paths(false).eq(shown, str![[r##"
+# yaml-language-server: $schema=https://raw.githubusercontent.com/docker-test/docker-test/main/docs/docker-test.schema.json
+version: 1
+# defaults: { timeout: 5m }   # flags of every docker-test command in this directory
+services: compose.yaml
+tests:
+  HERE:
+    build: .
+    # command: [/test.sh]     # how it is tested: nothing in the image says so
+    # needs: [db]
+  a-b:
+    build: "./a: $${b}"
+    # command: [/test.sh]     # how it is tested: nothing in the image says so
+    # needs: [db]
+  cart:
+    build: ./cart
+    context: ./cart
+    file: ./cart/Dockerfile.test
+    # needs: [db]
+  checkout:
+    build: ./checkout
+    context: ./checkout
+    # needs: [db]
+
+"##]]);
+    world.run(&["list"]).success().stderr_eq("");
+}
+
+#[test]
+fn init_never_writes_over_a_file_unless_it_is_told_to() {
+    let world = World::at_home();
+    let path = world.home.path().join("docker-test.yaml");
+    world.run(&["init"]).success().stdout_eq("").stderr_eq(str![[r#"
+wrote docker-test.yaml
+  example   no Dockerfile was found: put your image there
+next: complete it, then `docker-test list` shows what would run
+
+"#]]);
+    world
+        .run(&["list"])
+        .success()
+        .stdout_eq(str![[r#"
+NAME     TYPE         IMAGE
+example  integration  alpine:3
+
+"#]])
+        .stderr_eq("");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    // Also one that is broken, and one that is a link to nowhere.
+    std::fs::write(&path, "tests: [").unwrap();
+    world.run(&["init"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: there is a docker-test.yaml in [HOME] already
+  hint: `docker-test list` shows its tests; --force replaces it
+
+"#]]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "tests: [");
+    world.run(&["init", "--force"]).success().stdout_eq("");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("nowhere", &path).unwrap();
+    world.run(&["init"]).code(125);
+    assert!(!world.home.path().join("nowhere").exists());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    world.run(&["init", "--force"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: cannot write [HOME]/docker-test.yaml
+  because: it is a directory, and no regular file
+  hint: check that you may read and write there, and that the disk is not full
+
+"#]]);
+    let left = std::fs::read_dir(world.home.path()).unwrap().count();
+    assert_eq!(left, 1, "nothing half-written is left");
 }

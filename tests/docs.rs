@@ -22,11 +22,13 @@ use docker_test::report::EXPORTERS;
 use docker_test::suite::{Known, Suite};
 use snapbox::{Assert, IntoData};
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "build",
     "inspect",
     "generate",
+    "list",
+    "init",
     "results",
     "report merge",
     "prune",

@@ -20,6 +20,13 @@ pub(super) fn style(environment: &Environment) -> Style {
     Style { color, width }
 }
 
+/// Columns of stdout, for what is laid out there: those of the terminal, or 80.
+pub(super) fn columns(environment: &Environment) -> usize {
+    let given = environment.variable("COLUMNS").and_then(|columns| columns.parse().ok());
+    let terminal = || console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+    given.or_else(terminal).unwrap_or(80)
+}
+
 fn indicatif_width() -> Option<usize> {
     console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns))
 }
