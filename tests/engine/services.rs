@@ -18,7 +18,7 @@ use docker_test::suite::document::{Condition, Http, Ready};
 use docker_test::suite::pattern::Text;
 
 use crate::live::remains;
-use crate::support::BASE;
+use crate::support::{BASE, docker};
 
 /// An engine, a ledger and a place for logs.
 struct Stage {
@@ -78,6 +78,16 @@ impl Stage {
     async fn end(self) {
         assert!(self.ledger.close(&self.engine).await.is_empty());
         assert_eq!(remains(self.ledger.run_id()), Vec::<String>::new());
+    }
+}
+
+impl Drop for Stage {
+    /// Also where an assertion has failed.
+    fn drop(&mut self) {
+        let label = format!("label=docker-test.run={}", self.ledger.run_id());
+        for id in docker(&["ps", "-aq", "--filter", &label]).split_whitespace() {
+            let _ = std::process::Command::new("docker").args(["rm", "-fv", id]).output();
+        }
     }
 }
 
