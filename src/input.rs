@@ -37,6 +37,18 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Opens what was a regular file when it was listed. It may have been exchanged since: no link is followed in its place,
+/// and no pipe waited for.
+pub fn open_listed(path: &Path) -> io::Result<File> {
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no longer a regular file"))
+    }
+}
+
 /// For `open`: no waiting for the other end of a pipe or for a line, and no terminal that becomes ours.
 pub const NEVER_WAIT: i32 = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
 

@@ -4,14 +4,14 @@
 //! end, so that what is read lies inside the context.
 
 use std::ffi::OsString;
-use std::fs::{self, File, FileType, Metadata, OpenOptions};
+use std::fs::{self, File, FileType, Metadata};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::fcntl::OFlag;
 use nix::unistd::{AccessFlags, access};
+
+use crate::input;
 
 /// A context directory.
 #[derive(Debug, Clone, Copy)]
@@ -84,15 +84,7 @@ impl<'a> Tree<'a> {
 
     /// Opens a regular file. Does not wait for a writer if the file has become a pipe meanwhile.
     pub(super) fn open(self, path: &Path) -> io::Result<File> {
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-            .open(self.locate(path))?;
-        if file.metadata()?.is_file() {
-            Ok(file)
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no longer a regular file"))
-        }
+        input::open_listed(&self.locate(path))
     }
 
     fn locate(self, path: &Path) -> PathBuf {

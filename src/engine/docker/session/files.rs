@@ -16,7 +16,6 @@ use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
 use bollard_buildkit_proto::moby::filesync::v1::file_sync_server::FileSync;
 use bytes::Bytes;
 use futures_util::Stream;
-use nix::fcntl::OFlag;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -252,16 +251,10 @@ impl Sender {
     }
 }
 
-/// Opens what was a regular file when the directory was looked through. It may have been exchanged since: no link is
-/// followed in its place, and no pipe waited for.
 async fn open(path: &Path) -> io::Result<tokio::fs::File> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = tokio::fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).await?;
-    if file.metadata().await?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no longer a regular file"))
-    }
+    let path = path.to_owned();
+    let opened = tokio::task::spawn_blocking(move || crate::input::open_listed(&path)).await;
+    Ok(tokio::fs::File::from_std(opened.map_err(io::Error::other)??))
 }
 
 /// The record of an entry. Everything belongs to root, as with the Docker CLI.
