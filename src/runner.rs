@@ -35,8 +35,12 @@ const WAITING_PROGRESS: usize = 16 * 1024;
 pub enum Message {
     /// Something happened.
     Event(RunEvent),
+    /// Something happened to one test of several, named here.
+    OfTest(Arc<str>, RunEvent),
     /// The test printed this; secrets are already replaced.
     Output {
+        /// Which test, where there are several.
+        test: Option<Arc<str>>,
         /// On which stream.
         stream: OutputStream,
         /// The bytes.
@@ -50,6 +54,7 @@ pub enum Message {
 /// waits for one.
 #[derive(Debug, Clone)]
 pub struct Sink {
+    test: Option<Arc<str>>,
     sender: mpsc::UnboundedSender<Waiting>,
     room: Arc<Semaphore>,
     progress_room: Arc<Semaphore>,
@@ -80,6 +85,7 @@ impl Sink {
     pub fn channel() -> (Self, Messages) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let sink = Self {
+            test: None,
             sender,
             room: Arc::new(Semaphore::new(WAITING)),
             progress_room: Arc::new(Semaphore::new(WAITING_PROGRESS)),
@@ -87,15 +93,28 @@ impl Sink {
         (sink, Messages(receiver))
     }
 
+    /// The same sink, for one test of several: whatever is said through it bears the test's name.
+    #[must_use]
+    pub fn of_test(&self, test: &str) -> Self {
+        Self { test: Some(Arc::from(test)), ..self.clone() }
+    }
+
+    fn message(&self, event: RunEvent) -> Message {
+        match &self.test {
+            Some(test) => Message::OfTest(Arc::clone(test), event),
+            None => Message::Event(event),
+        }
+    }
+
     /// Says that something happened. For what happens a few times in a run.
     pub fn event(&self, event: RunEvent) {
-        let _ = self.sender.send((Message::Event(event), None));
+        let _ = self.sender.send((self.message(event), None));
     }
 
     /// Says that something went on; dropped when the reader is very far behind.
     pub fn progress(&self, event: RunEvent) {
         if let Ok(permit) = Arc::clone(&self.progress_room).try_acquire_owned() {
-            let _ = self.sender.send((Message::Event(event), Some(permit)));
+            let _ = self.sender.send((self.message(event), Some(permit)));
         }
     }
 
@@ -106,7 +125,8 @@ impl Sink {
 
     /// Hands on output.
     pub fn output(&self, stream: OutputStream, bytes: Bytes, room: Room) {
-        let _ = self.sender.send((Message::Output { stream, bytes }, room.0));
+        let test = self.test.clone();
+        let _ = self.sender.send((Message::Output { test, stream, bytes }, room.0));
     }
 
     /// Warns the user.

@@ -30,8 +30,20 @@ pub trait Display: Send {
     /// Takes note of an event.
     fn event(&mut self, event: &RunEvent);
 
+    /// Takes note of an event of one test of several. A display of one test has no use for the name.
+    fn event_of(&mut self, test: &str, event: &RunEvent) {
+        let _ = test;
+        self.event(event);
+    }
+
     /// Takes bytes that the test printed, in chunks of any size.
     fn output(&mut self, stream: OutputStream, bytes: &[u8]);
+
+    /// Takes bytes that one test of several printed.
+    fn output_of(&mut self, test: &str, stream: OutputStream, bytes: &[u8]) {
+        let _ = test;
+        self.output(stream, bytes);
+    }
 
     /// Ends the display: whatever was held back is written, and the cursor stands at the start of a line. May be
     /// called twice; nothing may follow it.
@@ -164,8 +176,19 @@ impl Display for MachineAndPeople {
         }
     }
 
+    fn event_of(&mut self, test: &str, event: &RunEvent) {
+        self.machine.event_of(test, event);
+        if !matches!(event, RunEvent::Output { .. }) {
+            self.people.event_of(test, event);
+        }
+    }
+
     fn output(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.machine.output(stream, bytes);
+    }
+
+    fn output_of(&mut self, test: &str, stream: OutputStream, bytes: &[u8]) {
+        self.machine.output_of(test, stream, bytes);
     }
 
     fn finish(&mut self) {

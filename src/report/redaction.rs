@@ -125,6 +125,14 @@ impl EventRedactor {
             | RunEvent::BuildStep { name: text, .. }
             | RunEvent::Warning { message: text } => redact(text, &self.redactor),
             RunEvent::TestFinished { cause, .. } => redact_cause(cause, &self.redactor),
+            RunEvent::TestEnded { cause, log_tail, .. } => {
+                redact_cause(cause, &self.redactor);
+                redact(log_tail, &self.redactor);
+            }
+            RunEvent::ServiceFailed { message, log_tail, .. } => {
+                redact(message, &self.redactor);
+                redact(log_tail, &self.redactor);
+            }
             _ => {}
         }
         [build_output(&bytes), Some(event)].into_iter().flatten()

@@ -24,6 +24,49 @@ pub enum RunEvent {
         /// The engine, in words for people: `Docker Engine 20.10.24 at unix:///var/run/docker.sock`.
         engine: String,
     },
+    /// All tests of a run of several are known, and wait for their turn.
+    Queued {
+        /// How many tests there are.
+        tests: usize,
+        /// How many run at a time.
+        jobs: usize,
+        /// How long it will take in seconds, from recorded durations, where all are known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expected_seconds: Option<f64>,
+    },
+    /// A service is being started.
+    ServiceStarting {
+        /// Its name.
+        service: String,
+        /// Its image.
+        image: String,
+    },
+    /// A service can be used.
+    ServiceReady {
+        /// Its name.
+        service: String,
+        /// How long it took, in seconds.
+        seconds: f64,
+    },
+    /// A service did not become ready, or ended while tests needed it.
+    ServiceFailed {
+        /// Its name.
+        service: String,
+        /// What is wrong, to be read after its name.
+        message: String,
+        /// The last lines of its output.
+        log_tail: String,
+    },
+    /// A test has a slot: its image is looked for or built, and it runs.
+    TestPreparing {
+        /// Name of the test.
+        test: String,
+        /// The slot, counted from 1.
+        slot: usize,
+        /// How long it took the last times, in seconds, where that is recorded.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expected_seconds: Option<f64>,
+    },
     /// A layer of the target is being pulled.
     PullProgress {
         /// Layer id.
@@ -134,6 +177,58 @@ pub enum RunEvent {
         seconds: f64,
         /// Cases in the reports that the test wrote.
         cases: CaseCounts,
+    },
+    /// A test takes longer than it should.
+    TestSlow {
+        /// Name of the test.
+        test: String,
+        /// Attempt, counted from 1.
+        attempt: u32,
+        /// How long it has been running, in seconds.
+        seconds: f64,
+    },
+    /// A test did not pass, and is run again.
+    TestRetry {
+        /// Name of the test.
+        test: String,
+        /// The attempt that follows.
+        attempt: u32,
+        /// How many attempts there will be at most.
+        of: u32,
+        /// Seconds until it starts.
+        delay_seconds: f64,
+    },
+    /// Nothing more happens to a test of a run of several: after its last attempt, or because it is not run at all.
+    TestEnded {
+        /// Name of the test.
+        test: String,
+        /// The outcome over all attempts.
+        outcome: Outcome,
+        /// Why, where it did not pass.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<Cause>,
+        /// How many attempts were made; none where it was not run.
+        attempts: u32,
+        /// How long its containers ran in all, in seconds.
+        seconds: f64,
+        /// Cases of its last attempt.
+        cases: CaseCounts,
+        /// The slot that is free now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        slot: Option<usize>,
+        /// The last lines that a test printed which did not pass.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        log_tail: String,
+        /// The file with the whole output of its last attempt, where it will be when the run is over.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        log: Option<String>,
+    },
+    /// No further test is started.
+    Stopped {
+        /// Why: too many failures, the time of the run is over, an interrupt.
+        reason: String,
+        /// How many tests will not run.
+        tests: usize,
     },
     /// Nothing more will happen.
     RunFinished {

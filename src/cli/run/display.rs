@@ -67,7 +67,13 @@ impl Shown {
                     Message::Event(event) => {
                         redactor.pass(event).filter(shown).for_each(|event| display.event(&event));
                     }
-                    Message::Output { stream, bytes } => display.output(stream, &bytes),
+                    Message::OfTest(test, event) => {
+                        redactor.pass(event).filter(shown).for_each(|event| display.event_of(&test, &event));
+                    }
+                    Message::Output { test: Some(test), stream, bytes } => {
+                        display.output_of(&test, stream, &bytes);
+                    }
+                    Message::Output { test: None, stream, bytes } => display.output(stream, &bytes),
                 }
             }
             redactor.finish().into_iter().for_each(|event| display.event(&event));
