@@ -4,12 +4,17 @@
 //! [`crate::results`].
 
 pub mod attempt;
+pub mod builds;
 pub mod collect;
 mod dispose;
 pub mod event;
+pub mod executor;
+pub mod halt;
 pub mod housekeeping;
+pub mod layout;
 pub mod log_file;
 mod output;
+pub mod retry;
 pub mod service;
 pub mod single;
 mod supervise;

@@ -39,8 +39,7 @@ fn absolute(environment: &Environment, path: &Path) -> PathBuf {
     crate::plan::syntax::absolute(environment.current_dir(), path)
 }
 
-/// The keys that `defaults:` of docker-test.yaml may have: every flag of `docker-test run` and `docker-test build`,
-/// and `retries`, which has no flag here.
+/// The keys that `defaults:` of docker-test.yaml may have: every flag of `docker-test run` and `docker-test build`.
 #[must_use]
 pub fn setting_keys(command: &clap::Command) -> Vec<String> {
     let subcommands = ["run", "build"].into_iter().filter_map(|name| command.find_subcommand(name));
@@ -49,7 +48,6 @@ pub fn setting_keys(command: &clap::Command) -> Vec<String> {
         .flat_map(clap::Command::get_arguments)
         .filter(|arg| layers::settable(arg))
         .map(layers::key)
-        .chain(["retries".to_owned()])
         .collect();
     keys.sort();
     keys.dedup();

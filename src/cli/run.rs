@@ -14,6 +14,7 @@ use clap::Args;
 use super::application::{Interrupted, Running};
 use super::connect::{self, Connection};
 use super::flags::output::Format;
+use super::flags::run::FlakyResult;
 use super::flags::{BuildFlags, ContainerFlags, EngineFlags, OutputFlags, RunFlags};
 use super::terminal;
 use crate::engine::Image;
@@ -206,6 +207,7 @@ async fn test(
         stdin: plan.container.interactive,
         terminal: Some(terminal::size),
         propagate: args.run.propagate_exit_code,
+        flaky_fails: args.run.flaky_result == FlakyResult::Fail,
     };
     let _raw = display::raw_terminal(plan.container.interactive && plan.container.tty);
     Ok(single::run(&job, held.directory, &mut app.interrupts).await)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::container::ContainerSpec;
 use super::find::{Found, find, stands_in_the_directory, travelled_test_image};
+use super::{DEFAULT_BACKOFF, Retries};
 use super::{ContextPlan, Facts, PlanError, PlannedRecipe, PlannedTrigger, Request, Source, TestPlan, runs};
 use crate::image::context::{Needs, RecipeInputs, needs};
 use crate::image::template::{self, TEST_IMAGE_ARGUMENT};
@@ -73,6 +74,10 @@ pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanErr
         container,
         results_volume,
         limits,
+        retries: Retries {
+            count: request.retries.or(labels.retries).unwrap_or_default(),
+            backoff: request.backoff.unwrap_or(DEFAULT_BACKOFF),
+        },
         verdict: request.verdict,
         keep: request.keep,
         stop_signal,

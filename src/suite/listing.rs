@@ -177,9 +177,7 @@ impl Defaults {
                 suite.error(&["defaults", "timeout"], format!("defaults.timeout: {error}"), error.hint())
             })?;
         let retries = given("retries").map_or(Some(0), |text| {
-            // The long form comes as `count=2` and `backoff=5s`.
-            let count = text.strip_prefix("count=").unwrap_or(text);
-            count.parse().ok().filter(|count| *count <= MOST_RETRIES)
+            text.parse().ok().filter(|count| *count <= MOST_RETRIES)
         });
         let retries = retries.ok_or_else(|| {
             let problem = format!("defaults.retries: expected a number from 0 to {MOST_RETRIES}");

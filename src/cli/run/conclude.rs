@@ -107,7 +107,7 @@ fn tell_all(
     if let Some(failure) = &failure {
         terminal::report_failure(failure, &prepared.redactor);
     }
-    if let Some(name) = kept {
+    for name in kept {
         let image = results.tests.first().map(|test| test.image.as_str()).unwrap_or_default();
         terminal::note(&format!(
             "kept: {name}\n  run it again:      docker start -ai {name}\n  look at its files: docker cp {name}:/PATH .\n  enter its image:   docker-test --shell {image}\n  remove it:         docker-test prune {}\n",

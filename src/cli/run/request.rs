@@ -102,6 +102,8 @@ impl Prepared {
                 build,
                 container,
                 timeout: args.run.timeout,
+                retries: if args.run.shell { Some(0) } else { args.run.retries },
+                backoff: Some(args.run.retry_backoff),
                 limits: Limits {
                     build: args.run.build_timeout,
                     pull: args.run.pull.pull_timeout,
