@@ -6,6 +6,7 @@
 pub mod attempt;
 pub mod builds;
 pub mod collect;
+pub mod dispatcher;
 mod dispose;
 pub mod event;
 pub mod executor;
@@ -16,7 +17,9 @@ pub mod log_file;
 mod output;
 pub mod retry;
 pub mod service;
+pub mod services;
 pub mod single;
+pub mod suite;
 mod supervise;
 pub mod target;
 

@@ -44,6 +44,8 @@ pub struct Execution<'a> {
     pub existing: Option<&'a Image>,
     /// Runs this image as it is, and builds none.
     pub as_it_is: Option<&'a str>,
+    /// Files under `/run/secrets`: name and content.
+    pub secret_files: &'a [(String, Vec<u8>)],
     /// The run's test images.
     pub builds: &'a Builds,
     /// Logins for base images.
@@ -62,6 +64,8 @@ pub struct Execution<'a> {
     pub terminal: Option<TerminalSize>,
     /// Which test of the run it is, counted from 1: its containers are named by it.
     pub number: usize,
+    /// The slot that it has, counted from 1, and when the run began.
+    pub slot: Option<(usize, Instant)>,
     /// Where files go.
     pub layout: Layout,
     /// An attempt that takes longer is said to be slow.
@@ -100,12 +104,19 @@ pub async fn execute(
     execution: &Execution<'_>,
     interrupts: &mut signal::Receiver,
 ) -> Result<Executed, Failure> {
-    let mut image = test_image(execution, execution.existing, interrupts).await?;
     let mut executed = Executed {
         attempts: Vec::new(),
         verdict: Verdict { outcome: Outcome::NotStarted, cause: None, warnings: Vec::new() },
         kept: Vec::new(),
         results_pending: false,
+    };
+    let mut halts = execution.halts.clone();
+    let mut image = tokio::select! {
+        image = test_image(execution, execution.existing, interrupts) => image?,
+        halt = halt::wait(&mut halts) => {
+            let verdict = Verdict { outcome: halt.outcome, cause: Some(halt.cause), warnings: Vec::new() };
+            return Ok(Executed { verdict, ..executed });
+        }
     };
     let mut rebuilt = false;
     loop {
@@ -122,7 +133,8 @@ pub async fn execute(
         };
         take(&mut executed, attempted);
         let wait = execution.plan.retries.after(number).filter(|_| may_change(&executed.verdict));
-        let Some(wait) = wait.filter(|_| interrupts.borrow().count == 0) else { break };
+        let is_over = interrupts.borrow().count > 0 || execution.halts.borrow().is_some();
+        let Some(wait) = wait.filter(|_| !is_over) else { break };
         execution.sink.event(RunEvent::TestRetry {
             test: execution.plan.name.clone(),
             attempt: number + 1,
@@ -228,6 +240,10 @@ async fn attempt(
         }
     };
     attempted.attempt.log = execution.layout.log(number);
+    if let Some((slot, run_began)) = execution.slot {
+        attempted.attempt.slot = u32::try_from(slot).ok();
+        attempted.attempt.offset_seconds = Some(began.duration_since(run_began).as_secs_f64());
+    }
     Ok(attempted)
 }
 

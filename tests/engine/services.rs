@@ -69,6 +69,8 @@ impl Stage {
             ledger: &self.ledger,
             redactor: Arc::new(Redactor::new(["hunter22-secret".to_owned()])),
             log: self.log(),
+            secret_files: &[],
+            unwanted: tokio_util::sync::CancellationToken::new(),
         };
         let (_canceller, mut interrupts) = signal::channel();
         start(&plan, &context, &mut interrupts).await.unwrap()
@@ -180,7 +182,7 @@ async fn a_service_that_dies_later_is_noticed_with_its_cause() {
     let stage = Stage::new().await;
     let service = stage.start("echo up; sleep 2; exit 5", None).await.unwrap();
     assert_eq!(service.has_ended(), None);
-    let ended = tokio::time::timeout(Duration::from_secs(20), service.ended()).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), service.end()).await.unwrap();
     assert_eq!(ended.to_string(), "ended with exit code 5");
     assert_eq!(service.has_ended(), Some(ended));
     assert_eq!(service.log_tail(), "up\n");
@@ -190,7 +192,7 @@ async fn a_service_that_dies_later_is_noticed_with_its_cause() {
     let service = stage.start_with("exec tail /dev/zero", None, spec).await;
     // It may be quicker than the question whether it is ready.
     let said = match service {
-        Ok(service) => service.ended().await.to_string(),
+        Ok(service) => service.end().await.to_string(),
         Err(failure) => failure.problem,
     };
     assert!(said.starts_with("ran out of memory"), "{said}");
