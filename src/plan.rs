@@ -56,6 +56,10 @@ pub struct Request {
     pub build: BuildSpec,
     /// Run flags.
     pub container: ContainerSpec,
+    /// Its type, where a suite says it: it wins over the label.
+    pub test_type: Option<String>,
+    /// Its results path, where a suite says it: it wins over the label.
+    pub results: Option<String>,
     /// `--timeout`, where given: it wins over the label.
     pub timeout: Option<Duration>,
     /// `--retries`, where given: it wins over the label.

@@ -14,6 +14,7 @@ pub mod halt;
 pub mod housekeeping;
 pub mod layout;
 pub mod log_file;
+pub mod networks;
 mod output;
 pub mod retry;
 pub mod service;

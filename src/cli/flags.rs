@@ -13,12 +13,14 @@ pub mod error;
 pub mod keyvalue;
 pub mod layers;
 pub mod limits;
+pub mod many;
 pub mod network;
 pub mod output;
 pub mod process;
 pub mod refused;
 pub mod run;
 pub mod security;
+pub mod selection;
 pub mod source;
 pub mod storage;
 
@@ -28,8 +30,10 @@ pub use build::{BuildCommandFlags, BuildFlags};
 pub use container::ContainerFlags;
 pub use engine::EngineFlags;
 pub use error::{FlagError, Invalid};
+pub use many::ManyFlags;
 pub use output::OutputFlags;
 pub use run::{PullFlags, RunFlags};
+pub use selection::SelectionFlags;
 
 use crate::environment::Environment;
 pub use crate::plan::syntax::{csv, units};

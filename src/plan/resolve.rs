@@ -19,8 +19,11 @@ pub(crate) const PINNED_PLACEHOLDER: &str = "docker-test-target";
 /// Makes the plan of one test, or says why there is none.
 pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanError> {
     refuse_our_own(request, facts)?;
-    let labels = TestLabels::read(&facts.target.labels)
+    let mut labels = TestLabels::read(&facts.target.labels)
         .map_err(|source| PlanError::Label { image: request.reference.clone(), source })?;
+    if let Some(results) = &request.results {
+        labels.results.clone_from(results);
+    }
     let found = find(request, facts, &labels)?;
     let instructions = validate(&found, facts)?;
     let features = check_features(&found, &instructions, facts)?;
@@ -62,7 +65,7 @@ pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanErr
                 line: (found.lines && trigger.line > 0).then_some(trigger.line),
             })
             .collect(),
-        test_type: labels.test_type.clone(),
+        test_type: request.test_type.clone().unwrap_or_else(|| labels.test_type.clone()),
         results,
         test_image: request.test_image.clone(),
         dockerfile: String::new(),

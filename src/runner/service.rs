@@ -79,7 +79,7 @@ pub async fn start(
         image: plan.image_id.clone(),
         labels: ledger.labels(Role::Helper),
         results: None,
-        platform: None,
+        platform: plan.platform.clone(),
     };
     let created = engine.create_container(&record, &plan.container, &creation).await?;
     let attached = engine.attach(&created.id, false, plan.container.tty).await?;

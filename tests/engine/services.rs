@@ -62,6 +62,7 @@ impl Stage {
             image: BASE.to_owned(),
             image_id: self.engine.image(BASE).await.unwrap().unwrap().id,
             container: ContainerSpec { command: Some(command), ..spec },
+            platform: None,
             ready,
         };
         let context = ServiceContext {
