@@ -20,13 +20,14 @@ use super::flags::{BuildFlags, ContainerFlags, EngineFlags, ManyFlags, OutputFla
 use super::terminal;
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
+pub(super) use found::Found;
 pub(super) use request::Prepared;
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// The images under test; without any, the suite in docker-test.yaml.
-    #[arg(value_name = "IMAGE[:TAG|@DIGEST]")]
+    #[arg(id = "image", value_name = "IMAGE[:TAG|@DIGEST]")]
     images: Vec<String>,
     #[command(flatten)]
     many: ManyFlags,

@@ -28,6 +28,7 @@ pub struct ManyFlags {
     /// Only tests of this name, glob (checkout*) or /regular expression/; one with ! before it is left out
     #[arg(long, value_name = "PATTERN", value_parser = NamePattern::parse)]
     pub select: Vec<NamePattern>,
+    /// Which of the tests.
     #[command(flatten)]
     pub selection: SelectionFlags,
     /// How many tests run at a time (default: by what the engine bears)

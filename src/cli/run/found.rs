@@ -13,7 +13,7 @@ use crate::image::sources::DirectorySources;
 
 /// Everything that was found so far.
 #[derive(Default)]
-pub(super) struct Found {
+pub(in crate::cli) struct Found {
     /// Images under test, by name, platform and pull policy.
     pub(super) targets: Shared<Arc<Image>>,
     /// Images that bear the names of test images.
@@ -23,7 +23,7 @@ pub(super) struct Found {
 }
 
 /// Values that are made once, by whoever asks first.
-pub(super) struct Shared<T>(Mutex<HashMap<String, Arc<OnceCell<Result<T, Failure>>>>>);
+pub(in crate::cli) struct Shared<T>(Mutex<HashMap<String, Arc<OnceCell<Result<T, Failure>>>>>);
 
 impl<T> Default for Shared<T> {
     fn default() -> Self {
@@ -39,6 +39,6 @@ impl<T: Clone> Shared<T> {
         look: impl AsyncFnOnce() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let cell = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
-        cell.get_or_init(look).await.clone()
+        cell.get_or_init(|| look()).await.clone()
     }
 }

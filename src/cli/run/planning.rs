@@ -13,11 +13,11 @@ use crate::plan::{self, Facts, TestPlan};
 use crate::runner::Sink;
 
 /// The image under test, the plan, and the image that bears the test image's name now.
-pub(super) type Planned = (Arc<Image>, TestPlan, Option<Arc<Image>>);
+pub(in crate::cli) type Planned = (Arc<Image>, TestPlan, Option<Arc<Image>>);
 
 impl Prepared {
     /// Obtains the target and makes the plan.
-    pub(super) async fn plan(
+    pub(in crate::cli) async fn plan(
         &self,
         engine: &Engine,
         app: &Running,
