@@ -116,14 +116,15 @@ pub async fn run(
 ) -> Result<Attempted, Failure> {
     let name = context.plan.container.name.clone().unwrap_or_else(|| context.container.clone());
     // Pull and build are over: what another host has to wait for is the test alone.
-    context.ledger.ends_within(context.plan.limits.of_attempt())?;
+    let longest = context.plan.limits.of_attempt();
+    context.ledger.ends_within(longest)?;
     let record = context.ledger.record(ResourceKind::Container, &name)?;
     let creation = Creation {
         image: context.image_id.to_owned(),
-        labels: context.ledger.labels(ours::Role::TestContainer),
+        labels: context.ledger.labels_within(ours::Role::TestContainer, longest),
         results: context.plan.results_volume.then(|| ResultsVolume {
             path: context.plan.results.clone(),
-            labels: context.ledger.labels(ours::Role::Volume),
+            labels: context.ledger.labels_within(ours::Role::Volume, longest),
         }),
         platform: context.plan.build.platform.clone(),
     };

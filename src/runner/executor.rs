@@ -210,6 +210,10 @@ async fn attempt(
     number: u32,
     interrupts: &mut signal::Receiver,
 ) -> Result<Attempted, Failure> {
+    // Without a slot it is the only test of its run, and nothing is built any more.
+    if execution.slot.is_none() {
+        execution.ledger.all_ends_within(execution.plan.limits.of_attempt())?;
+    }
     let context = AttemptContext {
         engine: execution.engine,
         ledger: execution.ledger,
