@@ -23,7 +23,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use error::Refused;
 
-pub use error::HistoryError;
+pub use error::{DatabaseError, HistoryError};
 pub use passes::Pass;
 pub use record::{AttemptRecord, RunEnd, RunStart, TestRecord};
 pub use recorder::Recorder;

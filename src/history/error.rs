@@ -29,7 +29,7 @@ pub enum HistoryError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: rusqlite::Error,
+        source: DatabaseError,
     },
     /// The file is no history, or not a whole one.
     #[error("the history {} is damaged", path.display())]
@@ -37,7 +37,7 @@ pub enum HistoryError {
         /// The file.
         path: PathBuf,
         /// What was seen.
-        source: rusqlite::Error,
+        source: DatabaseError,
     },
     /// A later docker-test has changed the file's form.
     #[error(
@@ -73,6 +73,11 @@ pub enum HistoryError {
     },
 }
 
+/// What SQLite says, once: its code below says the same in other words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DatabaseError(rusqlite::Error);
+
 impl Diagnose for HistoryError {
     fn category(&self) -> Category {
         match self {
@@ -90,7 +95,7 @@ impl Diagnose for HistoryError {
             Self::Inaccessible { .. } => {
                 format!("check its permissions, or point {ELSEWHERE} at a directory that can be written")
             }
-            Self::Database { source, .. } => match source.sqlite_error_code() {
+            Self::Database { source, .. } => match source.0.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                     "another docker-test holds it for longer than usual: try again".to_owned()
                 }
@@ -147,11 +152,11 @@ pub(super) fn of_sqlite(operation: &'static str, path: &Path, source: rusqlite::
         Error::FromSqlConversionFailure(..)
         | Error::InvalidColumnType(..)
         | Error::IntegralValueOutOfRange(..) => true,
-        other => matches!(
-            other.sqlite_error_code(),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-        ),
+        other => {
+            matches!(other.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        }
     };
+    let source = DatabaseError(source);
     if is_damage {
         HistoryError::Damaged { path, source }
     } else {

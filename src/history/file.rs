@@ -18,7 +18,8 @@ const BUSY: Duration = Duration::from_secs(10);
 
 /// Makes the file where there is none.
 pub(super) fn ensure(state: &Path, path: &Path) -> Result<(), HistoryError> {
-    let inaccessible = |source| HistoryError::Inaccessible { operation: "create", path: path.to_owned(), source };
+    let inaccessible =
+        |source| HistoryError::Inaccessible { operation: "create", path: path.to_owned(), source };
     if path.try_exists().map_err(inaccessible)? {
         return Ok(());
     }
@@ -99,7 +100,8 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(journal_mode(&history), "wal");
         drop(history);
-        let names: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, [FILE]);
     }
 

@@ -49,11 +49,7 @@ impl FromSql for Outcome {
 /// Whether its duration says how long the test takes: it ran to an end of its own, or to its limit.
 pub(super) const fn has_duration(outcome: Outcome) -> bool {
     match outcome {
-        Outcome::Passed
-        | Outcome::Failed
-        | Outcome::Flaky
-        | Outcome::TimedOut
-        | Outcome::OutOfMemory => true,
+        Outcome::Passed | Outcome::Failed | Outcome::Flaky | Outcome::TimedOut | Outcome::OutOfMemory => true,
         Outcome::NotStarted | Outcome::Aborted | Outcome::Skipped | Outcome::DependencyFailed => false,
     }
 }

@@ -36,12 +36,10 @@ impl History {
     /// The pass under this key, where the last verdict under it was one.
     pub fn pass(&self, key: &str) -> Result<Option<Pass>, HistoryError> {
         self.read(|database| {
-            let mut select = database.prepare(
-                "SELECT runs.id, test, at FROM passes JOIN runs ON runs.seq = run WHERE key = ?1",
-            )?;
-            let found = select.query_row([key], |row| {
-                Ok(Pass { run_id: row.get(0)?, test: row.get(1)?, at: row.get(2)? })
-            });
+            let mut select = database
+                .prepare("SELECT runs.id, test, at FROM passes JOIN runs ON runs.seq = run WHERE key = ?1")?;
+            let found = select
+                .query_row([key], |row| Ok(Pass { run_id: row.get(0)?, test: row.get(1)?, at: row.get(2)? }));
             Ok(found.optional()?)
         })
     }

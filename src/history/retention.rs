@@ -24,7 +24,8 @@ pub(super) struct Limits {
     pub(super) tests: u64,
 }
 
-pub(super) const LIMITS: Limits = Limits { of_subject: MAX_RUNS_OF_SUBJECT, runs: MAX_RUNS, tests: MAX_TESTS };
+pub(super) const LIMITS: Limits =
+    Limits { of_subject: MAX_RUNS_OF_SUBJECT, runs: MAX_RUNS, tests: MAX_TESTS };
 
 /// Removes the oldest of the runs that are too many, and what is known through them alone.
 pub(super) fn apply(database: &Connection, limits: Limits) -> Result<(), Refused> {

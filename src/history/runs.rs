@@ -94,10 +94,9 @@ impl History {
             let mut found: Vec<_> = rows.collect::<Result<_, _>>()?;
             match (id, found.len()) {
                 ("", _) | (_, 0) => Err(Refused::NoRun(id.to_owned())),
-                (_, 1) => found.pop().map_or_else(
-                    || Err(Refused::NoRun(id.to_owned())),
-                    |found| counted(database, found),
-                ),
+                (_, 1) => found
+                    .pop()
+                    .map_or_else(|| Err(Refused::NoRun(id.to_owned())), |found| counted(database, found)),
                 _ => Err(Refused::Ambiguous {
                     prefix: id.to_owned(),
                     runs: found.into_iter().map(|(run, _)| run.id).collect(),

@@ -165,7 +165,10 @@ mod tests {
             History::open_existing(state.path()).map(|_| ()).unwrap_err(),
         ] {
             assert!(matches!(error, HistoryError::Newer { found: 99, .. }), "{error}");
-            assert!(error.to_string().contains("history.sqlite was written by a newer docker-test"), "{error}");
+            assert!(
+                error.to_string().contains("history.sqlite was written by a newer docker-test"),
+                "{error}"
+            );
             assert!(error.hint().unwrap().contains("DOCKER_TEST_STATE_DIR"));
         }
         assert_eq!(std::fs::read(state.path().join(FILE)).unwrap(), before);

@@ -59,11 +59,11 @@ pub enum StatisticsOrder {
 pub fn sort(tests: &mut [TestStatistics], order: StatisticsOrder) {
     tests.sort_by(|a, b| {
         let by_rank = match order {
-            StatisticsOrder::Flaky => {
-                b.flaky_rate().total_cmp(&a.flaky_rate()).then(b.flaky.cmp(&a.flaky)).then_with(|| {
-                    ratio(b.failed, b.runs).total_cmp(&ratio(a.failed, a.runs))
-                })
-            }
+            StatisticsOrder::Flaky => b
+                .flaky_rate()
+                .total_cmp(&a.flaky_rate())
+                .then(b.flaky.cmp(&a.flaky))
+                .then_with(|| ratio(b.failed, b.runs).total_cmp(&ratio(a.failed, a.runs))),
             StatisticsOrder::Slow => {
                 let median = |test: &TestStatistics| test.median_seconds.unwrap_or(-1.0);
                 median(b).total_cmp(&median(a))

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use crate::plan::syntax::absolute;
+
 /// The subject of runs of the suite at `path`, an absolute path: the file that it leads to, where there is one.
 #[must_use]
 pub fn of_suite(path: &Path) -> String {
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = path.canonicalize().unwrap_or_else(|_| absolute(Path::new("/"), path));
     path.to_string_lossy().into_owned()
 }
 
@@ -30,7 +32,7 @@ mod tests {
         let around = directory.path().join("./docker-test.yaml");
         assert_eq!(of_suite(&link), of_suite(&real));
         assert_eq!(of_suite(&around), of_suite(&real));
-        assert_eq!(of_suite(Path::new("/nonexistent/suite.yaml")), "/nonexistent/suite.yaml");
+        assert_eq!(of_suite(Path::new("/nonexistent/a/../suite.yaml")), "/nonexistent/suite.yaml");
     }
 
     #[test]

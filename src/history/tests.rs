@@ -257,11 +257,7 @@ fn a_pass_is_known_until_the_test_fails() {
     assert_eq!(world.history.pass("key").unwrap(), None);
     world.history.record_pass("key", "a", "r1").unwrap();
     world.history.record_pass("key", "b", "r2").unwrap();
-    let pass = Pass {
-        run_id: "r2".to_owned(),
-        test: "b".to_owned(),
-        at: "2026-11-21T06:30:00Z".to_owned(),
-    };
+    let pass = Pass { run_id: "r2".to_owned(), test: "b".to_owned(), at: "2026-11-21T06:30:00Z".to_owned() };
     assert_eq!(world.history.pass("key").unwrap(), Some(pass));
     world.history.forget_pass("key").unwrap();
     assert_eq!(world.history.pass("key").unwrap(), None);
@@ -296,8 +292,7 @@ fn runs_that_are_forgotten_take_what_only_they_knew_with_them() {
     assert!(world.history.pass("key of r2").unwrap().is_some());
     assert_eq!(world.history.expected(SUITE).unwrap(), [("checkout".to_owned(), 1.0)].into());
     apply(&mut world.history, limits(2, 1));
-    let left: Vec<String> =
-        world.history.runs(None, 9).unwrap().into_iter().map(|run| run.id).collect();
+    let left: Vec<String> = world.history.runs(None, 9).unwrap().into_iter().map(|run| run.id).collect();
     assert_eq!(left, ["r5"]);
     let rows = |table: &str| -> i64 {
         let sql = format!("SELECT count(*) FROM {table}");
@@ -376,9 +371,8 @@ fn statistics_are_sorted_by_what_was_asked_for() {
         of("flaky", 8, 0, 2, Some(0.5)),
         of("flakier", 4, 0, 6, Some(0.2)),
     ];
-    let names = |tests: &[TestStatistics]| -> Vec<String> {
-        tests.iter().map(|test| test.name.clone()).collect()
-    };
+    let names =
+        |tests: &[TestStatistics]| -> Vec<String> { tests.iter().map(|test| test.name.clone()).collect() };
     sort(&mut tests, StatisticsOrder::Flaky);
     assert_eq!(names(&tests), ["flakier", "flaky", "broken", "never run", "steady"]);
     sort(&mut tests, StatisticsOrder::Slow);
@@ -523,8 +517,7 @@ fn several_processes_open_one_history_and_write_at_once() {
         assert_eq!((run.outcome, run.counts), (Some(Outcome::Failed), counts), "{}", run.id);
         assert_eq!(history.outstanding(&run.id).unwrap(), ["b"]);
     }
-    let whole: String =
-        history.database.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
+    let whole: String = history.database.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
     assert_eq!(whole, "ok");
     assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 3, "the file, its log and its index");
 }
