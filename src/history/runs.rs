@@ -11,7 +11,7 @@ use super::{History, HistoryError};
 use crate::results::Outcome;
 
 /// How many runs an ambiguous id names.
-const CANDIDATES: usize = 5;
+const CANDIDATES: i64 = 5;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,7 +90,7 @@ impl History {
                 "SELECT {COLUMNS} WHERE substr(runs.id, 1, length(?1)) = ?1 ORDER BY seq DESC LIMIT ?2"
             );
             let mut select = database.prepare(&sql)?;
-            let rows = select.query_map((id, CANDIDATES as i64), row_of_run)?;
+            let rows = select.query_map((id, CANDIDATES), row_of_run)?;
             let mut found: Vec<_> = rows.collect::<Result<_, _>>()?;
             match (id, found.len()) {
                 ("", _) | (_, 0) => Err(Refused::NoRun(id.to_owned())),

@@ -1,5 +1,7 @@
 //! `docker-test history show RUN`: one run with its tests.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use serde::Serialize;
@@ -116,9 +118,7 @@ fn render(
     let reasons: Vec<String> = tests.iter().filter_map(why).collect();
     if !reasons.is_empty() {
         text.push('\n');
-        for line in reasons.iter().flat_map(|line| wrap(line, width)) {
-            text += &format!("{line}\n");
-        }
+        text.extend(reasons.iter().flat_map(|line| wrap(line, width)).map(|line| line + "\n"));
     }
     if !outstanding.is_empty() {
         let names: Vec<String> = outstanding.iter().map(|test| name(test)).collect();
@@ -132,7 +132,8 @@ fn about(run: &RunRow, state: Progress, width: usize) -> String {
     let room = width.saturating_sub(LABEL).max(1);
     let mut text = String::new();
     let mut add = |label: &str, value: &str| {
-        text += &format!("{label:LABEL$}{value}\n");
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{label:LABEL$}{value}");
     };
     add("run", &printable(&run.id));
     add("subject", &shown_subject(&run.subject, room));

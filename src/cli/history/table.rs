@@ -2,9 +2,9 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::report::text::{truncate, wrap};
+use crate::report::text::wrap;
 
-const GAP: usize = 2;
+const GAP: &str = "  ";
 
 /// A column.
 pub(super) struct Column {
@@ -33,7 +33,7 @@ pub(super) fn render(columns: &[Column], rows: &[Vec<String>], width: usize) -> 
             *wide = cell.width().max(*wide);
         }
     }
-    let total = widths.iter().sum::<usize>() + GAP * columns.len().saturating_sub(1);
+    let total = widths.iter().sum::<usize>() + GAP.len() * columns.len().saturating_sub(1);
     match total.saturating_sub(width) {
         0 => Ok(lines().map(|line| row(columns, &widths, line)).collect()),
         excess => Err(excess),
@@ -44,20 +44,18 @@ fn row(columns: &[Column], widths: &[usize], cells: &[String]) -> String {
     let mut text = String::new();
     for ((column, width), cell) in columns.iter().zip(widths).zip(cells) {
         let space = " ".repeat(width - cell.width());
-        let gap = " ".repeat(GAP);
-        text += &if column.right { format!("{space}{cell}{gap}") } else { format!("{cell}{space}{gap}") };
+        let (left, right) = if column.right { (&space, cell) } else { (cell, &space) };
+        text.extend([left.as_str(), right.as_str(), GAP]);
     }
     format!("{}\n", text.trim_end())
 }
 
 /// A first line as it is, which people copy from, and others below it that are broken where they must be.
 pub(super) fn block(first: &str, below: &[String], width: usize) -> String {
-    let room = width.saturating_sub(GAP).max(1);
-    let mut text = format!("{first}\n");
-    for line in below.iter().filter(|line| !line.is_empty()).flat_map(|line| wrap(line, room)) {
-        text += &format!("{}{}\n", " ".repeat(GAP), truncate(&line, room));
-    }
-    text
+    let room = width.saturating_sub(GAP.len()).max(1);
+    let lines = below.iter().filter(|line| !line.is_empty()).flat_map(|line| wrap(line, room));
+    let below: String = lines.flat_map(|line| [GAP.to_owned(), line, "\n".to_owned()]).collect();
+    format!("{first}\n{below}")
 }
 
 #[cfg(test)]
