@@ -120,7 +120,8 @@ fn in_short(cause: &Cause) -> Cause {
         | Cause::CommandNotExecutable { message }
         | Cause::NotStarted { message }
         | Cause::EngineLost { message }
-        | Cause::ResultsIncomplete { message } => shorten(message),
+        | Cause::ResultsIncomplete { message }
+        | Cause::NotRun { reason: message } => shorten(message),
         Cause::ExitCode { .. }
         | Cause::KilledBySignal { .. }
         | Cause::FailedCases { .. }
@@ -130,6 +131,7 @@ fn in_short(cause: &Cause) -> Cause {
         | Cause::Timeout { .. }
         | Cause::ContainerRemoved
         | Cause::Interrupted { .. }
+        | Cause::Cached { .. }
         | Cause::ResultsLimit { .. } => {}
     }
     cause
