@@ -7,6 +7,7 @@
 
 mod browser;
 mod fixture;
+mod stage;
 mod support;
 
 mod build_command;
@@ -19,6 +20,7 @@ mod hidden;
 mod inspect;
 mod lifecycle;
 mod live;
+mod networks;
 mod output;
 mod ownership;
 mod page;
