@@ -10,10 +10,13 @@ pub mod event;
 pub mod housekeeping;
 pub mod log_file;
 mod output;
+pub mod secret_files;
 pub mod service;
 pub mod single;
 mod supervise;
 pub mod target;
+mod upload_archive;
+pub mod writable;
 
 use bytes::Bytes;
 use std::sync::Arc;

@@ -40,4 +40,5 @@ mod smoke;
 mod sources;
 mod streams;
 mod traps;
+mod uploads;
 mod verdict;
