@@ -68,6 +68,10 @@ pub async fn ensure(
     workshop: &Workshop<'_>,
     interrupts: &signal::Receiver,
 ) -> Result<BuiltTest, Failure> {
+    if plan.source == Source::Container {
+        // Its own image runs, and nothing is made of it.
+        return Ok(BuiltTest { image_id: plan.image_id.clone(), reused: true });
+    }
     let began = Instant::now();
     let built = if let Some(built) = travelled(plan.source, &plan.test_image, workshop.existing)? {
         built
