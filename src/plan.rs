@@ -5,8 +5,11 @@
 
 pub mod build;
 pub mod container;
+mod container_error;
 mod error;
 mod find;
+pub mod of_container;
+pub mod recreate;
 mod resolve;
 mod retries;
 mod runs;
@@ -16,7 +19,9 @@ pub mod syntax;
 #[cfg(test)]
 mod tests;
 
+pub use container_error::ContainerPlanError;
 pub use error::PlanError;
+pub use of_container::of_container;
 pub(crate) use resolve::PINNED_PLACEHOLDER;
 pub use resolve::resolve;
 pub use retries::{DEFAULT_BACKOFF, Retries};

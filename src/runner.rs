@@ -17,12 +17,15 @@ pub mod log_file;
 pub mod networks;
 mod output;
 pub mod retry;
+pub mod secret_files;
 pub mod service;
 pub mod services;
 pub mod single;
 pub mod suite;
 mod supervise;
 pub mod target;
+mod upload_archive;
+pub mod writable;
 
 use bytes::Bytes;
 use std::sync::Arc;

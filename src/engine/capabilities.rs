@@ -51,6 +51,8 @@ pub struct Capabilities {
     pub records_origin: bool,
     /// The archive of a path begins with the path's last component; otherwise with `/`.
     pub archive_has_root: bool,
+    /// An archive that is unpacked in a container may change the mode of the very directory that it is unpacked in.
+    pub unpacks_mode_of_root: bool,
     /// The engine shares this machine's kernel and file system.
     pub local: bool,
 }
@@ -73,6 +75,7 @@ impl Capabilities {
             networks_at_creation: true,
             records_origin: true,
             archive_has_root: true,
+            unpacks_mode_of_root: false,
             local: false,
         }
     }

@@ -58,7 +58,7 @@ pub struct ContainerRecord {
     pub links: Vec<String>,
     /// It is removed when it ends.
     pub auto_remove: bool,
-    /// Names of settings that it has and [`ContainerSpec`] cannot say.
+    /// What it has and [`ContainerSpec`] cannot say, in words: settings, and secrets and configs of Swarm.
     pub beyond: Vec<String>,
 }
 

@@ -16,6 +16,7 @@ mod probe;
 mod record;
 mod retry;
 pub mod session;
+mod swarm;
 mod upload;
 
 pub use attach::{Attached, Frame};

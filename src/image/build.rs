@@ -70,6 +70,10 @@ pub async fn ensure(
     workshop: &Workshop<'_>,
     interrupts: &signal::Receiver,
 ) -> Result<BuiltTest, Failure> {
+    if plan.source == Source::Container {
+        // Its own image runs, and nothing is made of it.
+        return Ok(BuiltTest { image_id: plan.image_id.clone(), reused: true, key: plan.image_id.clone() });
+    }
     let began = Instant::now();
     let built = if let Some(built) = travelled(plan.source, &plan.test_image, workshop.existing)? {
         built
@@ -150,6 +154,9 @@ pub async fn predict_key(
     engine: &Engine,
     interrupts: &signal::Receiver,
 ) -> Result<String, Failure> {
+    if plan.source == Source::Container {
+        return Ok(plan.image_id.clone());
+    }
     if let Some(built) = travelled(plan.source, &plan.test_image, existing)? {
         return Ok(built.key);
     }

@@ -203,7 +203,7 @@ pub(super) fn stands_in_the_directory(found: &Found, facts: &Facts<'_>, request:
     let own = match found.source {
         Source::Label => ontest(file, request).ok().flatten(),
         Source::Onbuild => onbuild(file),
-        Source::Recipe | Source::Dockerfile | Source::Command | Source::TestImage => None,
+        Source::Recipe | Source::Dockerfile | Source::Command | Source::TestImage | Source::Container => None,
     };
     // Engines differ in the blanks that they record.
     let words = |trigger: &Trigger| trigger.text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();

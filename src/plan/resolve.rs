@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::container::ContainerSpec;
 use super::find::{Found, find, stands_in_the_directory, travelled_test_image};
-use super::{DEFAULT_BACKOFF, Retries};
-use super::{ContextPlan, Facts, PlanError, PlannedRecipe, PlannedTrigger, Request, Source, TestPlan, runs};
+use super::{
+    ContextPlan, DEFAULT_BACKOFF, Facts, Limits, PlanError, PlannedRecipe, PlannedTrigger, Request, Retries, Source, TestPlan,
+    runs,
+};
+use crate::engine::Image;
 use crate::image::context::{Needs, RecipeInputs, needs};
 use crate::image::template::{self, TEST_IMAGE_ARGUMENT};
 use crate::metadata::dockerfile::Instruction;
@@ -42,13 +45,7 @@ pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanErr
     let author = found.author.as_ref().map(|(text, _)| text.clone());
     let results = labels.results.clone();
     let results_volume = check_results_path(&container, &results)?;
-    let mut limits = request.limits.clone();
-    limits.timeout = request.timeout.or(labels.timeout).unwrap_or(limits.timeout);
-    let stop_signal = container
-        .stop_signal
-        .clone()
-        .or_else(|| facts.target.stop_signal.clone())
-        .unwrap_or_else(|| "SIGTERM".to_owned());
+    let stop_signal = stop_signal(&container, facts.target);
     let mut plan = TestPlan {
         name: request.reference.clone(),
         image: request.reference.clone(),
@@ -76,11 +73,8 @@ pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanErr
         warnings: settled.warnings,
         container,
         results_volume,
-        limits,
-        retries: Retries {
-            count: request.retries.or(labels.retries).unwrap_or_default(),
-            backoff: request.backoff.unwrap_or(DEFAULT_BACKOFF),
-        },
+        limits: limits(request, &labels),
+        retries: retries(request, &labels),
         verdict: request.verdict,
         keep: request.keep,
         stop_signal,
@@ -104,6 +98,27 @@ pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanErr
     plan.dockerfile =
         plan.render(&request.reference).map_or_else(|error| format!("# {error}\n"), |text| text.text);
     Ok(plan)
+}
+
+/// The user's limits; without one of his own, the label's.
+pub(super) fn limits(request: &Request, labels: &TestLabels) -> Limits {
+    let mut limits = request.limits.clone();
+    limits.timeout = request.timeout.or(labels.timeout).unwrap_or(limits.timeout);
+    limits
+}
+
+/// How often the user wants it to be run again; without a word of his, the label's.
+pub(super) fn retries(request: &Request, labels: &TestLabels) -> Retries {
+    Retries {
+        count: request.retries.or(labels.retries).unwrap_or_default(),
+        backoff: request.backoff.unwrap_or(DEFAULT_BACKOFF),
+    }
+}
+
+/// The signal that asks the container to end.
+pub(super) fn stop_signal(container: &ContainerSpec, image: &Image) -> String {
+    let own = container.stop_signal.clone().or_else(|| image.stop_signal.clone());
+    own.unwrap_or_else(|| "SIGTERM".to_owned())
 }
 
 impl TestPlan {
@@ -187,7 +202,7 @@ fn check_features(
     })
 }
 
-const fn nothing_sent() -> ContextPlan {
+pub(super) const fn nothing_sent() -> ContextPlan {
     ContextPlan { directory: None, needs: Needs::Nothing, ignore_file: None }
 }
 
@@ -278,7 +293,7 @@ fn describe_needs(needs: &Needs) -> String {
 }
 
 /// False where the user mounts something at the results path; an error where that would lose them.
-fn check_results_path(container: &ContainerSpec, results: &str) -> Result<bool, PlanError> {
+pub(super) fn check_results_path(container: &ContainerSpec, results: &str) -> Result<bool, PlanError> {
     let tmpfs = container.tmpfs.keys().map(String::as_str).chain(
         container.mounts.iter().filter(|mount| mount.kind == "tmpfs").map(|mount| mount.target.as_str()),
     );

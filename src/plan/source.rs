@@ -18,6 +18,8 @@ pub enum Source {
     Command,
     /// A test image that was built elsewhere and names this target.
     TestImage,
+    /// A container that a deployment created: its own command.
+    Container,
 }
 
 impl Source {
@@ -31,6 +33,7 @@ impl Source {
             Self::Dockerfile => "dockerfile",
             Self::Command => "command",
             Self::TestImage => "test-image",
+            Self::Container => "container",
         }
     }
 

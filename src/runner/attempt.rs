@@ -20,13 +20,15 @@ use super::event::RunEvent;
 use super::halt;
 use super::housekeeping::Housekeeping;
 use super::output::{Outlet, Pumped, pump};
+use super::secret_files::SecretFiles;
 use super::supervise::{Lost, Supervised, supervise};
+use super::writable::make_writable;
 use crate::engine::docker::{Creation, ResultsVolume};
 use crate::engine::{Engine, EngineError, ResourceKind};
 use crate::error::{Category, Diagnose, Failure};
 use crate::ledger::{LostRun, RunLedger};
 use crate::metadata::labels::ours;
-use crate::plan::TestPlan;
+use crate::plan::{Source, TestPlan};
 use crate::redact::Redactor;
 use crate::results::Attempt;
 use crate::results::verdict::{Ending, Evidence, Stopped, Verdict, exec_failure, judge};
@@ -51,6 +53,8 @@ pub struct AttemptContext<'a> {
     pub number: u32,
     /// Name of the container, where the plan gives it none.
     pub container: String,
+    /// Files under `/run/secrets`.
+    pub secret_files: &'a SecretFiles,
     /// Where its files go.
     pub place: Place,
     /// Replaces secrets in everything that leaves the container.
@@ -128,7 +132,14 @@ pub async fn run(
         }),
         platform: context.plan.build.platform.clone(),
     };
-    let created = context.engine.create_container(&record, &context.plan.container, &creation).await?;
+    let mut spec = context.plan.container.clone();
+    context.secret_files.mount(&mut spec, context.ledger.labels_within(ours::Role::Volume, longest))?;
+    let created = context.engine.create_container(&record, &spec, &creation).await?;
+    context.secret_files.write(context.engine, &created.id).await?;
+    // A test image has a directory that anybody may write to; of one that was not built here nobody knows.
+    if context.plan.source == Source::Container && context.plan.results_volume {
+        make_writable(context.engine, context.ledger, &created.id, &context.plan.results).await?;
+    }
     for warning in created.warnings {
         context.sink.warn(warning);
     }

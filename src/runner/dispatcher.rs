@@ -248,7 +248,6 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
             plan: &planned.plan,
             target: &planned.target,
             existing: planned.existing.as_deref(),
-            as_it_is: planned.as_it_is.then_some(planned.target.id.as_str()),
             secret_files: &planned.secret_files,
             builds: suite.builds,
             logins: suite.logins,

@@ -34,8 +34,9 @@ pub(super) async fn dispose(
     None
 }
 
-/// Gives the container the name that no sweep touches, and returns that.
+/// Takes the secrets out of the container, gives it the name that no sweep touches, and returns that.
 async fn leave(context: &AttemptContext<'_>, record: &Recorded) -> Result<String, Failure> {
+    context.secret_files.wipe(context.engine, record.name()).await?;
     let kept = kept_name(context.ledger.run_id(), record.name(), context.number);
     let permit = context.ledger.record(ResourceKind::Container, &kept)?;
     if let Err(error) = context.engine.rename(record.name(), &kept).await {

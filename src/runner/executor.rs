@@ -16,13 +16,14 @@ use super::halt;
 use super::housekeeping::Housekeeping;
 use super::layout::Layout;
 use super::retry::may_change;
+use super::secret_files::SecretFiles;
 use crate::engine::{Engine, Image};
 use crate::environment::Environment;
 use crate::error::Failure;
 use crate::image::build::{BuiltTest, Workshop};
 use crate::image::logins::Logins;
 use crate::ledger::RunLedger;
-use crate::plan::TestPlan;
+use crate::plan::{Source, TestPlan};
 use crate::redact::Redactor;
 use crate::results::verdict::Verdict;
 use crate::results::{Attempt, Outcome};
@@ -42,10 +43,8 @@ pub struct Execution<'a> {
     pub target: &'a Image,
     /// The image that bears the test image's name now.
     pub existing: Option<&'a Image>,
-    /// Runs this image as it is, and builds none.
-    pub as_it_is: Option<&'a str>,
-    /// Files under `/run/secrets`: name and content.
-    pub secret_files: &'a [(String, Vec<u8>)],
+    /// Files under `/run/secrets`.
+    pub secret_files: &'a SecretFiles,
     /// The run's test images.
     pub builds: &'a Builds,
     /// Logins for base images.
@@ -184,7 +183,8 @@ async fn waited(wait: Duration, interrupts: &signal::Receiver, halts: &halt::Rec
 }
 
 async fn is_gone(execution: &Execution<'_>, image: &str) -> bool {
-    execution.as_it_is.is_none() && matches!(execution.engine.image(image).await, Ok(None))
+    execution.plan.source != Source::Container
+        && matches!(execution.engine.image(image).await, Ok(None))
 }
 
 async fn test_image(
@@ -192,10 +192,6 @@ async fn test_image(
     existing: Option<&Image>,
     interrupts: &signal::Receiver,
 ) -> Result<BuiltTest, Failure> {
-    if let Some(image) = execution.as_it_is {
-        let (image_id, key) = (image.to_owned(), image.to_owned());
-        return Ok(BuiltTest { image_id, reused: true, key });
-    }
     let workshop = Workshop {
         engine: execution.engine,
         ledger: execution.ledger,
@@ -228,6 +224,7 @@ async fn attempt(
         image_id,
         number,
         container: container_name(execution, number),
+        secret_files: execution.secret_files,
         place: execution.layout.place(number)?,
         redactor: Arc::clone(&execution.redactor),
         sink: execution.sink.clone(),

@@ -18,6 +18,7 @@ use crate::ledger::RunLedger;
 use crate::metadata::labels::ours::Role;
 use crate::plan::service::ServicePlan;
 use crate::redact::Redactor;
+use crate::runner::secret_files::SecretFiles;
 use crate::signal;
 use crate::suite::document::Condition;
 
@@ -34,8 +35,8 @@ pub struct ServiceContext<'a> {
     pub redactor: Arc<Redactor>,
     /// Where its output is kept.
     pub log: PathBuf,
-    /// Files under `/run/secrets`: name and content.
-    pub secret_files: &'a [(String, Vec<u8>)],
+    /// Files under `/run/secrets`.
+    pub secret_files: &'a SecretFiles,
     /// Cancelled once nobody waits for it any more.
     pub unwanted: CancellationToken,
 }
@@ -81,7 +82,10 @@ pub async fn start(
         results: None,
         platform: plan.platform.clone(),
     };
-    let created = engine.create_container(&record, &plan.container, &creation).await?;
+    let mut container = plan.container.clone();
+    context.secret_files.mount(&mut container, ledger.labels(Role::Volume))?;
+    let created = engine.create_container(&record, &container, &creation).await?;
+    context.secret_files.write(engine, &created.id).await?;
     let attached = engine.attach(&created.id, false, plan.container.tty).await?;
     let wanted = match plan.ready.as_ref().map(|ready| &ready.condition) {
         Some(Condition::Log { text, .. }) => Some(text.clone()),

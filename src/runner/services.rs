@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Sink;
 use super::event::RunEvent;
+use super::secret_files::SecretFiles;
 use super::service::{self, Ended, Service, ServiceContext, ServiceFailure};
 use crate::engine::Engine;
 use crate::error::Failure;
@@ -37,8 +38,8 @@ pub struct Planned {
     pub plan: Result<ServicePlan, Failure>,
     /// Services that are ready before it starts.
     pub needs: Vec<String>,
-    /// Files under `/run/secrets`: name and content.
-    pub secret_files: Vec<(String, Vec<u8>)>,
+    /// Files under `/run/secrets`.
+    pub secret_files: SecretFiles,
 }
 
 /// What has happened to a service.

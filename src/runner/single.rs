@@ -11,6 +11,7 @@ use super::executor::{self, Executed, Execution};
 use super::halt;
 use super::housekeeping::Housekeeping;
 use super::layout::Layout;
+use super::secret_files::SecretFiles;
 use crate::engine::{Engine, Image};
 use crate::environment::Environment;
 use crate::error::Failure;
@@ -90,6 +91,7 @@ async fn build_and_run(
     interrupts: &mut signal::Receiver,
 ) -> Result<Finished, Failure> {
     let builds = Builds::default();
+    let secret_files = SecretFiles::default();
     let (_said, halts) = halt::channel();
     let execution = Execution {
         engine: job.engine,
@@ -98,8 +100,7 @@ async fn build_and_run(
         plan: job.plan,
         target: job.target,
         existing: job.existing,
-        as_it_is: None,
-        secret_files: &[],
+        secret_files: &secret_files,
         builds: &builds,
         logins: job.logins,
         environment: job.environment,

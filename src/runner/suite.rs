@@ -10,6 +10,7 @@ use super::Sink;
 use super::builds::Builds;
 use super::executor::Executed;
 use super::housekeeping::Housekeeping;
+use super::secret_files::SecretFiles;
 use super::services;
 use crate::engine::{Engine, Image};
 use crate::environment::Environment;
@@ -65,10 +66,8 @@ pub struct Planned {
     pub target: Arc<Image>,
     /// The image that bears the test image's name now.
     pub existing: Option<Arc<Image>>,
-    /// Nothing is built: the image under test runs as it is.
-    pub as_it_is: bool,
-    /// Files under `/run/secrets`: name and content.
-    pub secret_files: Vec<(String, Vec<u8>)>,
+    /// Files under `/run/secrets`.
+    pub secret_files: SecretFiles,
 }
 
 /// A run of many tests.

@@ -7,6 +7,7 @@
 
 mod browser;
 mod fixture;
+mod stage;
 mod support;
 
 mod build_command;
@@ -19,6 +20,7 @@ mod hidden;
 mod inspect;
 mod lifecycle;
 mod live;
+mod networks;
 mod output;
 mod ownership;
 mod page;
@@ -38,4 +40,5 @@ mod smoke;
 mod sources;
 mod streams;
 mod traps;
+mod uploads;
 mod verdict;

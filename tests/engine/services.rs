@@ -12,6 +12,7 @@ use docker_test::ledger::RunLedger;
 use docker_test::plan::container::ContainerSpec;
 use docker_test::plan::service::ServicePlan;
 use docker_test::redact::Redactor;
+use docker_test::runner::secret_files::SecretFiles;
 use docker_test::runner::service::{Service, ServiceContext, ServiceFailure, start};
 use docker_test::signal;
 use docker_test::suite::document::{Condition, Http, Ready};
@@ -70,7 +71,7 @@ impl Stage {
             ledger: &self.ledger,
             redactor: Arc::new(Redactor::new(["hunter22-secret".to_owned()])),
             log: self.log(),
-            secret_files: &[],
+            secret_files: &SecretFiles::default(),
             unwanted: tokio_util::sync::CancellationToken::new(),
         };
         let (_canceller, mut interrupts) = signal::channel();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::engine::Image;
+use crate::engine::{Image, ListedContainer};
 use crate::error::Failure;
 use crate::image::sources::DirectorySources;
 
@@ -20,6 +20,8 @@ pub(in crate::cli) struct Found {
     pub(super) test_images: Shared<Option<Arc<Image>>>,
     /// Keys that test images would have, by what they are made of.
     pub(super) keys: Shared<String>,
+    /// All containers of the engine.
+    pub(super) containers: Shared<Arc<Vec<ListedContainer>>>,
     /// Directories.
     pub(super) sources: Shared<Arc<DirectorySources>>,
 }

@@ -67,6 +67,7 @@ pub(super) async fn probe(
         networks_at_creation: !podman && api >= (1, 44),
         records_origin,
         archive_has_root: !podman,
+        unpacks_mode_of_root: podman,
         local,
     };
     Ok((client, capabilities))

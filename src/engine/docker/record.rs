@@ -23,7 +23,9 @@ impl Engine {
             .inspect_container(container, None::<InspectContainerOptions>)
             .await
             .map_err(|error| refine("inspect", "container", container, error))?;
-        Ok(from_record(record))
+        let mut record = from_record(record);
+        record.beyond.extend(self.swarm_files(&record.configuration.labels).await);
+        Ok(record)
     }
 }
 

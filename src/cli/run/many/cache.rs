@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::plan::container::ContainerSpec;
+use crate::runner::secret_files::SecretFiles;
 use crate::runner::services;
 use crate::runner::suite::{Planned, Test};
 use crate::suite::needs::Need;
@@ -95,12 +96,12 @@ fn feed_container(hash: &mut Sha256, container: &ContainerSpec) {
     }
 }
 
-fn feed_secrets(hash: &mut Sha256, files: &[(String, Vec<u8>)]) {
-    for (name, content) in files {
+fn feed_secrets(hash: &mut Sha256, files: &SecretFiles) {
+    files.for_each(|name, content| {
         feed(hash, ["secret", name]);
         hash.update((content.len() as u64).to_le_bytes());
         hash.update(content);
-    }
+    });
 }
 
 fn feed<'t>(hash: &mut Sha256, texts: impl IntoIterator<Item = &'t str>) {

@@ -13,6 +13,7 @@ use crate::error::{Category, Diagnose, Failure};
 use crate::input;
 use crate::plan::Request;
 use crate::plan::build::LARGEST_SECRET;
+use crate::runner::secret_files::SecretFiles;
 use crate::suite::Suite;
 use crate::suite::document::{Build, Secret, SecretSource, Secrets, Test, Variables, Words};
 use crate::suite::needs::Need;
@@ -32,13 +33,12 @@ pub(super) struct Entry {
     /// What comes first.
     pub(super) needs: Vec<Need>,
     /// Files under `/run/secrets`.
-    pub(super) secret_files: Vec<SecretFile>,
+    pub(super) secret_files: SecretFiles,
+    /// The container that is to be re-created, where it is one.
+    pub(super) container: Option<String>,
     /// What the file says.
     pub(super) test: Test,
 }
-
-/// A secret that becomes a file: its name and content.
-pub(super) type SecretFile = (String, Vec<u8>);
 
 /// A secret cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,7 @@ impl Diagnose for SecretError {
 #[derive(Debug, Default)]
 pub(super) struct SecretValues {
     pub(super) variables: Vec<(String, String)>,
-    pub(super) files: Vec<SecretFile>,
+    files: Vec<(String, Vec<u8>)>,
 }
 
 impl SecretValues {
@@ -118,6 +118,11 @@ impl SecretValues {
             self.variables.push((secret.name.clone(), text));
         }
         Ok(())
+    }
+
+    /// Those that become files.
+    pub(super) fn files(&self) -> Result<SecretFiles, Failure> {
+        Ok(SecretFiles::new(self.files.clone())?)
     }
 
     /// All values, for them to be hidden.

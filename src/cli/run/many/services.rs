@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::super::super::application::Running;
 use super::build;
-use super::entry::{Entry, SecretFile};
+use super::entry::Entry;
 use super::service;
 use super::tests::Planner;
 use crate::engine::Image;
 use crate::error::Failure;
 use crate::plan::container::ContainerSpec;
 use crate::plan::service::ServicePlan;
+use crate::runner::secret_files::SecretFiles;
 use crate::runner::services::Planned;
 use crate::suite::Suite;
 use crate::suite::document::{self, Names};
@@ -23,7 +24,7 @@ pub(super) struct Read {
     name: String,
     service: document::Service,
     container: ContainerSpec,
-    secret_files: Vec<SecretFile>,
+    secret_files: SecretFiles,
     secrets: Vec<String>,
 }
 
@@ -57,7 +58,7 @@ pub(super) fn read(suite: &Suite, entries: &[Entry], app: &Running) -> Result<Ve
             service: service.clone(),
             container,
             secrets: secrets.values().collect(),
-            secret_files: secrets.files,
+            secret_files: secrets.files()?,
         });
     }
     Ok(services)

@@ -161,19 +161,11 @@ impl Stage<'_> {
         for test in tests {
             let Ok(planned) = &test.planned else { continue };
             let plan = &planned.plan;
-            let recipe = if planned.as_it_is {
-                planned.target.id.clone()
-            } else {
-                let identity = Builds::identity(plan);
-                let (target, existing) = (&planned.target, planned.existing.as_deref());
-                let predict =
-                    async || predict_key(plan, target, existing, self.engine, &self.app.interrupts).await;
-                // What is wrong with its context is told when it is built.
-                match self.found.keys.get(identity, predict).await {
-                    Ok(key) => key,
-                    Err(_) => continue,
-                }
-            };
+            let (target, existing) = (&planned.target, planned.existing.as_deref());
+            let predict =
+                async || predict_key(plan, target, existing, self.engine, &self.app.interrupts).await;
+            // What is wrong with its context is told when it is built.
+            let Ok(recipe) = self.found.keys.get(Builds::identity(plan), predict).await else { continue };
             let Some(key) = keys.of(test, &recipe, &cached) else { continue };
             if let Some(pass) = memory::pass(&self.passes, &key) {
                 test.skipped = Some(Cause::Cached { run_id: pass.run_id, at: pass.at });

@@ -21,7 +21,10 @@ use crate::engine::reference::Reference;
 use crate::error::Failure;
 use crate::redact::Redactor;
 use crate::runner::Sink;
+use crate::plan::{self, Source};
+use crate::plan::recreate::{Surroundings, network_names};
 use crate::runner::layout::directory_names;
+use crate::runner::secret_files::SecretFiles;
 use crate::runner::suite::{Planned, Test};
 use crate::runner::target::PullPolicy;
 use crate::settings::Settings;
@@ -91,7 +94,7 @@ pub(super) fn entries(
     selected: &Selected,
     lines: &mut CommandLines<'_>,
 ) -> Result<(Vec<Entry>, Vec<String>), Failure> {
-    let (suite, is_written) = (&selected.suite, selected.is_written);
+    let suite = &selected.suite;
     let repetitions = selected.wanted.repetitions;
     let mut entries = Vec::new();
     let mut secrets = Vec::new();
@@ -101,7 +104,7 @@ pub(super) fn entries(
             if repetitions > 1 { format!("{name} [{round}]") } else { name.to_owned() }
         };
         for listed in tests {
-            let (entry, values) = entry(listed, suite, lines, &suffixes, is_written)?;
+            let (entry, values) = entry(listed, selected, lines, &suffixes)?;
             let needs = listed.needs.iter().filter_map(|need| match need {
                 Need::Test(name) => Some(Need::Test(in_round(name))),
                 Need::Service(_) => None,
@@ -117,20 +120,22 @@ pub(super) fn entries(
 
 fn entry(
     listed: &Listed<'_>,
-    suite: &Suite,
+    selected: &Selected,
     lines: &mut CommandLines<'_>,
     suffixes: &BTreeMap<String, String>,
-    is_written: bool,
 ) -> Result<(Entry, Vec<String>), Failure> {
+    let (suite, is_written) = (&selected.suite, selected.is_written);
     let (name, test) = (listed.name, listed.test);
     let (base, origins) = lines.of(name, test)?;
     let image = test.image.clone().unwrap_or_else(|| NOBODY.to_owned());
     if is_written && test.image.is_some() {
         entry::check_reference(&image, suite, &["tests", name, "image"])?;
     }
-    let mut prepared = base.for_image(&image)?;
+    let container = selected.containers.get(name).cloned();
+    // A container may be of an image that has no name any more.
+    let mut prepared = if container.is_some() { base } else { base.for_image(&image)? };
     let mut values = Vec::new();
-    let mut secret_files = Vec::new();
+    let mut secret_files = SecretFiles::default();
     if is_written {
         let environment = &lines.app.environment;
         let secrets = entry::apply(test, name, suite, &mut prepared, &origins, environment)?;
@@ -138,7 +143,7 @@ fn entry(
         let env = prepared.request.container.env.iter();
         let secret = env.filter(|(name, _)| crate::redact::is_secret_name(name));
         values.extend(secret.map(|(_, value)| value.clone()));
-        secret_files = secrets.files;
+        secret_files = secrets.files()?;
     }
     if let Some(suffix) = suffixes.get(name) {
         prepared.request.test_image.push_str(suffix);
@@ -155,6 +160,7 @@ fn entry(
         build: test.build.clone(),
         needs: Vec::new(),
         secret_files,
+        container,
         test: test.clone(),
     };
     Ok((entry, values))
@@ -209,7 +215,7 @@ impl Planner<'_> {
         );
         let planned = planned.map(|mut planned| {
             let container = &mut planned.plan.container;
-            if container.networks.is_empty() && !planned.as_it_is {
+            if container.networks.is_empty() && planned.plan.source != Source::Container {
                 container.networks =
                     networks::of_test(entry.test.network.as_ref(), policy, self.networks);
             }
@@ -230,6 +236,9 @@ impl Planner<'_> {
     }
 
     async fn try_plan(&self, entry: &Entry, number: usize) -> Result<Planned, Failure> {
+        if let Some(container) = &entry.container {
+            return self.of_container(entry, container).await;
+        }
         let sink = self.sink.of_test(&entry.name);
         let yard = &self.yard;
         let built;
@@ -244,7 +253,29 @@ impl Planner<'_> {
             prepared.plan(yard.engine, yard.app, &sink, self.found).await?;
         plan.name.clone_from(&entry.name);
         plan.image.clone_from(&entry.image);
-        Ok(Planned { plan, target, existing, as_it_is: false, secret_files: Vec::new() })
+        Ok(Planned { plan, target, existing, secret_files: SecretFiles::default() })
+    }
+
+    /// The plan of a container that a deployment has made.
+    async fn of_container(&self, entry: &Entry, id: &str) -> Result<Planned, Failure> {
+        let engine = self.yard.engine;
+        let record = engine.container_record(id).await?;
+        let image = engine.image(&record.image_id).await?;
+        let mut networks = Vec::new();
+        for name in network_names(&record) {
+            networks.extend(engine.network(name).await?);
+        }
+        let list = async || Ok(Arc::new(engine.containers(&[]).await?));
+        let containers = self.found.containers.get(String::new(), list).await?;
+        let surroundings = Surroundings { networks: &networks, containers: &containers };
+        let request = &entry.prepared.request;
+        let mut plan = plan::of_container(request, &record, image.as_ref(), &surroundings)?;
+        plan.name.clone_from(&entry.name);
+        let given = request.container.env.clone();
+        plan.container.env = entry::merged([std::mem::take(&mut plan.container.env), given]);
+        let target = Arc::new(image.unwrap_or_default());
+        let secret_files = SecretFiles::default();
+        Ok(Planned { plan, target, existing: None, secret_files })
     }
 
     /// The request of a test whose image is built first, once that is there.
