@@ -37,5 +37,6 @@ mod signals;
 mod smoke;
 mod sources;
 mod streams;
+mod suite_services;
 mod traps;
 mod verdict;
