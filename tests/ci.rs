@@ -263,24 +263,34 @@ fn the_action_puts_a_given_program_into_the_path() {
     assert!(Path::new(added.trim()).join("docker-test").exists(), "{added}");
 }
 
-/// The fenced blocks of a language, pending or not, with the line where each begins.
-fn blocks(path: &str, language: &str) -> Vec<(String, String)> {
+/// A fenced block.
+struct Block {
+    place: String,
+    text: String,
+    /// It shows flags that are not there yet.
+    pending: bool,
+}
+
+/// The fenced blocks of a language.
+fn blocks(path: &str, language: &str) -> Vec<Block> {
     let text = read(path);
-    let mut found: Vec<(String, String)> = Vec::new();
+    let mut found: Vec<Block> = Vec::new();
     let mut open = None;
     for (index, line) in text.lines().enumerate() {
         match (open, line.strip_prefix("```")) {
             (None, Some(info)) => {
                 open = Some(info.trim_end_matches(" pending") == language);
                 if open == Some(true) {
-                    found.push((format!("{path}:{}", index + 1), String::new()));
+                    let place = format!("{path}:{}", index + 1);
+                    let pending = info.ends_with(" pending");
+                    found.push(Block { place, text: String::new(), pending });
                 }
             }
             (Some(_), Some(_)) => open = None,
             (Some(true), None) => {
-                let (_, text) = found.last_mut().unwrap();
-                text.push_str(line);
-                text.push('\n');
+                let block = found.last_mut().unwrap();
+                block.text.push_str(line);
+                block.text.push('\n');
             }
             _ => {}
         }
@@ -288,11 +298,32 @@ fn blocks(path: &str, language: &str) -> Vec<(String, String)> {
     found
 }
 
+/// Arguments as the action hands them on, with any value for an expression; no engine answers.
+#[track_caller]
+fn assert_is_command_line(place: &str, arguments: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let words = arguments.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| {
+        let parts = line.split("${{").map(|part| part.split_once("}}").map_or(part, |(_, rest)| rest));
+        parts.collect::<Vec<_>>().join("1")
+    });
+    let output = Command::new(env!("CARGO_BIN_EXE_docker-test"))
+        .arg("run")
+        .args(words)
+        .env_clear()
+        .env("HOME", home.path())
+        .env("DOCKER_HOST", "unix:///nonexistent.sock")
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("error: "), "{place}: {said}");
+}
+
 #[test]
 fn workflows_for_github_have_the_shape_that_github_takes_and_no_expression_in_a_script() {
     let inputs = keys(&action()["inputs"]);
-    let (mut workflows, mut uses) = (0, 0);
-    for (place, text) in blocks("docs/ci.md", "yaml") {
+    let (mut workflows, mut calls) = (0, 0);
+    for Block { place, text, pending } in blocks("docs/ci.md", "yaml") {
         let file: Value = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
         let Some(jobs) = file["jobs"].as_mapping() else { continue };
         assert!(!file["on"].is_null(), "{place}: when is it run?");
@@ -311,19 +342,23 @@ fn workflows_for_github_have_the_shape_that_github_takes_and_no_expression_in_a_
                 if used.starts_with("docker-test/docker-test@") {
                     let given = step["with"].as_mapping().map(|_| keys(&step["with"])).unwrap_or_default();
                     assert!(given.is_subset(&inputs), "{place}: {given:?}");
-                    uses += 1;
+                    let arguments = step["with"]["args"].as_str().unwrap_or_default();
+                    if !pending {
+                        assert_is_command_line(&place, arguments);
+                    }
+                    calls += 1;
                 }
             }
         }
     }
-    assert!(workflows >= 2 && uses >= 2, "{workflows} workflows, {uses} uses of the action");
+    assert!(workflows >= 2 && calls >= 2, "{workflows} workflows, {calls} calls of the action");
 }
 
 #[test]
 fn pipelines_for_gitlab_have_the_shape_that_gitlab_takes() {
     const GLOBAL: [&str; 5] = ["stages", "variables", "default", "include", "workflow"];
     let mut jobs = 0;
-    for (place, text) in blocks("docs/ci.md", "yaml") {
+    for Block { place, text, .. } in blocks("docs/ci.md", "yaml") {
         let file: Value = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
         if !file["jobs"].is_null() || text.contains("docker-test.yaml\nversion:") {
             continue;
@@ -355,7 +390,7 @@ fn pipelines_for_gitlab_have_the_shape_that_gitlab_takes() {
 fn pipelines_for_jenkins_close_what_they_open_and_keep_the_results_of_a_failure() {
     let blocks = blocks("docs/ci.md", "groovy");
     assert!(blocks.len() >= 2, "{}", blocks.len());
-    for (place, text) in blocks {
+    for Block { place, text, .. } in blocks {
         let mut depth = 0_i32;
         for letter in text.chars() {
             depth += i32::from(letter == '{') - i32::from(letter == '}');
