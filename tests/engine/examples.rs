@@ -32,8 +32,9 @@ fn cells(heading: &str) -> Vec<Vec<String>> {
     rows.map(|line| {
         let cells = line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`'));
         let mut cells: Vec<String> = cells.map(str::to_owned).collect();
-        let (_, directory) = cells[0].split_once('(').unwrap();
-        cells[0] = directory.trim_end_matches("/)").to_owned();
+        let (_, directory) = cells[0].split_once("](").unwrap();
+        let directory = directory.trim_end_matches("/)").to_owned();
+        cells.splice(..1, [directory]);
         cells
     })
     .collect()

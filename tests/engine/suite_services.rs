@@ -1,4 +1,4 @@
-//! PostgreSQL and Redis as services: when they are ready they can be used, and when they die it is told how.
+//! Postgres and Redis as services: when they are ready they can be used, and when they die it is told how.
 
 use std::process::{Command, Stdio};
 
