@@ -21,6 +21,7 @@ mod results;
 mod run;
 mod secrets;
 mod state;
+mod suite_file;
 mod terminal;
 
 use std::ffi::OsString;
@@ -138,7 +139,7 @@ struct Parsed {
 }
 
 fn parse(environment: &Environment, command: clap::Command, argv: &[OsString]) -> Result<Parsed, Stop> {
-    let file = environment.current_dir().join("docker-test.yaml");
+    let file = suite_file::of_command_line(&command, argv, environment);
     // `init` replaces the file, whatever is wrong with it.
     let settings = if argv.get(1).is_some_and(|word| word == "init") {
         None
@@ -157,8 +158,22 @@ fn parse(environment: &Environment, command: clap::Command, argv: &[OsString]) -
         error @ ParseError::Layer { .. } => Stop::Failed(Failure::from(error)),
     })?;
     let cli = Cli::from_arg_matches(&parsed.matches).map_err(|error| Stop::Said(said(error)))?;
-    let application = Application { environment: environment.clone(), origins: parsed.origins };
+    let application = Application { environment: environment.clone(), origins: parsed.origins, argv: argv.into() };
     Ok(Parsed { cli, application })
+}
+
+/// Reads the command line of `run` again, with the options of one test above the defaults of its suite.
+fn parse_again(
+    argv: &[OsString],
+    environment: &Environment,
+    settings: &Settings,
+) -> Result<(run::RunOptions, flags::layers::Origins), ParseError> {
+    let layers = Layers { environment, settings: Some(settings) };
+    let parsed = layers::parse(command(), argv, &layers)?;
+    let usage = |error: clap::Error| ParseError::Usage(Box::new(error));
+    let missing = || usage(clap::Error::new(ErrorKind::MissingSubcommand));
+    let given = parsed.matches.subcommand_matches("run").ok_or_else(missing)?;
+    Ok((run::RunOptions::from_arg_matches(given).map_err(usage)?, parsed.origins))
 }
 
 fn subcommands(command: &clap::Command) -> Vec<String> {
@@ -192,9 +207,6 @@ fn tip(error: &clap::Error) -> Option<&'static str> {
     match error.kind() {
         ErrorKind::UnknownArgument if takes_command && !argument.starts_with('-') => {
             Some("the command of the test stands after `--`: docker-test IMAGE -- COMMAND ARG…")
-        }
-        ErrorKind::MissingRequiredArgument if argument.starts_with("<IMAGE") => {
-            Some("name the image under test, such as: docker-test run shop:1.4")
         }
         _ => None,
     }

@@ -4,11 +4,13 @@
 //! plans' reasons, results or reports, and nothing outside this module asks which engine it is.
 
 pub mod capabilities;
+pub mod container;
 pub mod credentials;
 pub mod docker;
 pub mod endpoint;
 pub mod event;
 pub mod greeting;
+pub mod network;
 pub mod podman;
 pub mod reference;
 pub mod registry;
@@ -17,7 +19,9 @@ pub mod transport;
 use std::collections::BTreeMap;
 
 pub use capabilities::Capabilities;
+pub use container::{ContainerRecord, EngineSize, ListedContainer, Mounted};
 pub use docker::Engine;
+pub use network::{NetworkCreation, NetworkRecord};
 
 use crate::error::{Category, Diagnose};
 

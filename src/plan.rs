@@ -8,6 +8,7 @@ pub mod container;
 mod error;
 mod find;
 mod resolve;
+mod retries;
 mod runs;
 pub mod service;
 mod source;
@@ -18,6 +19,7 @@ mod tests;
 pub use error::PlanError;
 pub(crate) use resolve::PINNED_PLACEHOLDER;
 pub use resolve::resolve;
+pub use retries::{DEFAULT_BACKOFF, Retries};
 pub use source::Source;
 
 use std::path::PathBuf;
@@ -54,8 +56,16 @@ pub struct Request {
     pub build: BuildSpec,
     /// Run flags.
     pub container: ContainerSpec,
+    /// Its type, where a suite says it: it wins over the label.
+    pub test_type: Option<String>,
+    /// Its results path, where a suite says it: it wins over the label.
+    pub results: Option<String>,
     /// `--timeout`, where given: it wins over the label.
     pub timeout: Option<Duration>,
+    /// `--retries`, where given: it wins over the label.
+    pub retries: Option<u32>,
+    /// `--retry-backoff`
+    pub backoff: Option<Duration>,
     /// The other limits.
     pub limits: Limits,
     /// How the verdict is reached.
@@ -238,6 +248,8 @@ pub struct TestPlan {
     pub results_volume: bool,
     /// Limits.
     pub limits: Limits,
+    /// Retries.
+    pub retries: Retries,
     /// Verdict.
     pub verdict: VerdictPolicy,
     /// Keep.

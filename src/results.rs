@@ -115,9 +115,21 @@ pub enum Cause {
         /// The limit in bytes.
         limit: u64,
     },
-    /// A service that the test needs did not become ready, or ended.
+    /// It was not run: a run that the user cut short, or a limit of his.
+    NotRun {
+        /// Why.
+        reason: String,
+    },
+    /// It was not run: nothing that it depends on has changed since it passed.
+    Cached {
+        /// The run in which it passed.
+        run_id: String,
+        /// When, RFC 3339, UTC.
+        at: String,
+    },
+    /// A service or a test that the test needs did not become ready, ended, or did not pass.
     DependencyFailed {
-        /// Name of the service.
+        /// Name of the service or test.
         service: String,
         /// What became of it.
         message: String,

@@ -4,14 +4,23 @@
 //! [`crate::results`].
 
 pub mod attempt;
+pub mod builds;
 pub mod collect;
+pub mod dispatcher;
 mod dispose;
 pub mod event;
+pub mod executor;
+pub mod halt;
 pub mod housekeeping;
+pub mod layout;
 pub mod log_file;
+pub mod networks;
 mod output;
+pub mod retry;
 pub mod service;
+pub mod services;
 pub mod single;
+pub mod suite;
 mod supervise;
 pub mod target;
 

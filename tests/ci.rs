@@ -1,6 +1,4 @@
 //! What users copy for their CI systems: action.yml with its script, and the files in docs/ci.md.
-//!
-//! A block whose language is followed by `pending` shows flags that are not there yet; its shape is checked all the same.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, with the place")]
 
@@ -267,8 +265,6 @@ fn the_action_puts_a_given_program_into_the_path() {
 struct Block {
     place: String,
     text: String,
-    /// It shows flags that are not there yet.
-    pending: bool,
 }
 
 /// The fenced blocks of a language.
@@ -279,11 +275,10 @@ fn blocks(path: &str, language: &str) -> Vec<Block> {
     for (index, line) in text.lines().enumerate() {
         match (open, line.strip_prefix("```")) {
             (None, Some(info)) => {
-                open = Some(info.trim_end_matches(" pending") == language);
+                open = Some(info == language);
                 if open == Some(true) {
                     let place = format!("{path}:{}", index + 1);
-                    let pending = info.ends_with(" pending");
-                    found.push(Block { place, text: String::new(), pending });
+                    found.push(Block { place, text: String::new() });
                 }
             }
             (Some(_), Some(_)) => open = None,
@@ -323,7 +318,7 @@ fn assert_is_command_line(place: &str, arguments: &str) {
 fn workflows_for_github_have_the_shape_that_github_takes_and_no_expression_in_a_script() {
     let inputs = keys(&action()["inputs"]);
     let (mut workflows, mut calls) = (0, 0);
-    for Block { place, text, pending } in blocks("docs/ci.md", "yaml") {
+    for Block { place, text } in blocks("docs/ci.md", "yaml") {
         let file: Value = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
         let Some(jobs) = file["jobs"].as_mapping() else { continue };
         assert!(!file["on"].is_null(), "{place}: when is it run?");
@@ -343,9 +338,7 @@ fn workflows_for_github_have_the_shape_that_github_takes_and_no_expression_in_a_
                     let given = step["with"].as_mapping().map(|_| keys(&step["with"])).unwrap_or_default();
                     assert!(given.is_subset(&inputs), "{place}: {given:?}");
                     let arguments = step["with"]["args"].as_str().unwrap_or_default();
-                    if !pending {
-                        assert_is_command_line(&place, arguments);
-                    }
+                    assert_is_command_line(&place, arguments);
                     calls += 1;
                 }
             }
@@ -358,7 +351,7 @@ fn workflows_for_github_have_the_shape_that_github_takes_and_no_expression_in_a_
 fn pipelines_for_gitlab_have_the_shape_that_gitlab_takes() {
     const GLOBAL: [&str; 5] = ["stages", "variables", "default", "include", "workflow"];
     let mut jobs = 0;
-    for Block { place, text, .. } in blocks("docs/ci.md", "yaml") {
+    for Block { place, text } in blocks("docs/ci.md", "yaml") {
         let file: Value = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
         if !file["jobs"].is_null() || text.contains("docker-test.yaml\nversion:") {
             continue;
@@ -390,7 +383,7 @@ fn pipelines_for_gitlab_have_the_shape_that_gitlab_takes() {
 fn pipelines_for_jenkins_close_what_they_open_and_keep_the_results_of_a_failure() {
     let blocks = blocks("docs/ci.md", "groovy");
     assert!(blocks.len() >= 2, "{}", blocks.len());
-    for Block { place, text, .. } in blocks {
+    for Block { place, text } in blocks {
         let mut depth = 0_i32;
         for letter in text.chars() {
             depth += i32::from(letter == '{') - i32::from(letter == '}');

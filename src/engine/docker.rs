@@ -9,10 +9,14 @@ mod containers;
 mod creation;
 mod exec;
 mod images;
+mod listing;
+mod networks;
 mod owned;
 mod probe;
+mod record;
 mod retry;
 pub mod session;
+mod upload;
 
 pub use attach::{Attached, Frame};
 pub use containers::{Archive, Created};

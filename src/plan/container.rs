@@ -98,6 +98,79 @@ pub struct ContainerSpec {
     pub log_driver: Option<String>,
     /// `--log-opt`
     pub log_options: BTreeMap<String, String>,
+    /// Replaces the image's health check. Services have one; a test has an end instead.
+    pub healthcheck: Option<HealthcheckSpec>,
+    /// `-p`: for services alone.
+    pub published: Vec<PublishedPort>,
+    /// What no flag of ours says, and a container of others may have.
+    pub inherited: InheritedSpec,
+}
+
+/// A health check.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct HealthcheckSpec {
+    /// `["CMD", program, …]`, `["CMD-SHELL", line]` or `["NONE"]`; empty leaves the image's.
+    pub test: Vec<String>,
+    /// Time between two checks, in nanoseconds.
+    pub interval: Option<i64>,
+    /// Time that a check may take, in nanoseconds.
+    pub timeout: Option<i64>,
+    /// Failures in a row that make it unhealthy.
+    pub retries: Option<i64>,
+    /// Time during which failures do not count, in nanoseconds.
+    pub start_period: Option<i64>,
+    /// Time between two checks during the start period, in nanoseconds.
+    pub start_interval: Option<i64>,
+}
+
+/// One `-p`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PublishedPort {
+    /// Address on the host; all where absent.
+    pub host_ip: Option<String>,
+    /// Port on the host; one that is free where absent.
+    pub host_port: Option<u16>,
+    /// Port in the container.
+    pub container: u16,
+    /// tcp, udp or sctp
+    pub protocol: String,
+}
+
+/// Settings of a container of others that its like needs, in Docker's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct InheritedSpec {
+    /// `--domainname`
+    pub domainname: Option<String>,
+    /// `--dns-search`
+    pub dns_search: Vec<String>,
+    /// `--dns-option`
+    pub dns_options: Vec<String>,
+    /// `--volumes-from`
+    pub volumes_from: Vec<String>,
+    /// `--volume-driver`
+    pub volume_driver: Option<String>,
+    /// `--uts`
+    pub uts_mode: Option<String>,
+    /// `--cgroup-parent`
+    pub cgroup_parent: Option<String>,
+    /// `--device-cgroup-rule`
+    pub device_cgroup_rules: Vec<String>,
+    /// `--cpu-period`, in microseconds
+    pub cpu_period: Option<i64>,
+    /// `--cpu-quota`, in microseconds
+    pub cpu_quota: Option<i64>,
+    /// `--cpuset-mems`
+    pub cpuset_mems: Option<String>,
+    /// `--memory-reservation`, in bytes
+    pub memory_reservation: Option<i64>,
+    /// `--oom-score-adj`
+    pub oom_score_adj: Option<i64>,
+    /// `--oom-kill-disable`
+    pub oom_kill_disable: bool,
+    /// `--storage-opt`
+    pub storage_options: BTreeMap<String, String>,
+    /// `--security-opt systempaths=unconfined`
+    pub system_paths_unconfined: bool,
 }
 
 /// One `--mount`.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::container::ContainerSpec;
 use super::find::{Found, find, stands_in_the_directory, travelled_test_image};
+use super::{DEFAULT_BACKOFF, Retries};
 use super::{ContextPlan, Facts, PlanError, PlannedRecipe, PlannedTrigger, Request, Source, TestPlan, runs};
 use crate::image::context::{Needs, RecipeInputs, needs};
 use crate::image::template::{self, TEST_IMAGE_ARGUMENT};
@@ -18,8 +19,11 @@ pub(crate) const PINNED_PLACEHOLDER: &str = "docker-test-target";
 /// Makes the plan of one test, or says why there is none.
 pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanError> {
     refuse_our_own(request, facts)?;
-    let labels = TestLabels::read(&facts.target.labels)
+    let mut labels = TestLabels::read(&facts.target.labels)
         .map_err(|source| PlanError::Label { image: request.reference.clone(), source })?;
+    if let Some(results) = &request.results {
+        labels.results.clone_from(results);
+    }
     let found = find(request, facts, &labels)?;
     let instructions = validate(&found, facts)?;
     let features = check_features(&found, &instructions, facts)?;
@@ -61,7 +65,7 @@ pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanErr
                 line: (found.lines && trigger.line > 0).then_some(trigger.line),
             })
             .collect(),
-        test_type: labels.test_type.clone(),
+        test_type: request.test_type.clone().unwrap_or_else(|| labels.test_type.clone()),
         results,
         test_image: request.test_image.clone(),
         dockerfile: String::new(),
@@ -73,6 +77,10 @@ pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanErr
         container,
         results_volume,
         limits,
+        retries: Retries {
+            count: request.retries.or(labels.retries).unwrap_or_default(),
+            backoff: request.backoff.unwrap_or(DEFAULT_BACKOFF),
+        },
         verdict: request.verdict,
         keep: request.keep,
         stop_signal,

@@ -78,6 +78,9 @@ fn redact_cause(cause: &mut Option<Cause>, redactor: &Redactor) {
     {
         redact(message, redactor);
     }
+    if let Some(Cause::NotRun { reason }) = cause {
+        redact(reason, redactor);
+    }
     if let Some(Cause::DependencyFailed { message, log_tail, .. }) = cause {
         redact(message, redactor);
         redact(log_tail, redactor);

@@ -68,20 +68,54 @@ fn systems() -> Vec<System> {
     .collect()
 }
 
-/// A sandbox with a copy of a system, where its images can be made.
-fn sandbox_of(system: &System) -> Option<Sandbox> {
-    let missing = std::env::var("FIXTURES_MISSING").unwrap_or_default();
-    if missing.split(' ').any(|name| name == "base") {
-        return None;
+/// A sandbox with a copy of a system. The test images that its runs leave are removed with it.
+struct Copied {
+    system: System,
+    sandbox: Sandbox,
+}
+
+impl Copied {
+    /// Where its images can be made.
+    fn new(directory: &str) -> Option<Self> {
+        let system = systems().into_iter().find(|system| system.directory == directory).unwrap();
+        let missing = std::env::var("FIXTURES_MISSING").unwrap_or_default();
+        if missing.split(' ').any(|name| name == "base") {
+            return None;
+        }
+        let made = fixture("base");
+        let mut sandbox = Sandbox::new();
+        copy(&repository("examples").join(directory), &sandbox.path());
+        for (name, image) in &system.variables {
+            assert!(made.values().any(|known| known == image), "{image} is not made by `fixture base`");
+            sandbox.set(name, image);
+        }
+        Some(Self { system, sandbox })
     }
-    let made = fixture("base");
-    let mut sandbox = Sandbox::new();
-    copy(&repository("examples").join(&system.directory), &sandbox.path());
-    for (name, image) in &system.variables {
-        assert!(made.values().any(|known| known == image), "{image} is not made by `fixture base`");
-        sandbox.set(name, image);
+
+    #[track_caller]
+    fn expect(&self, code: i32) {
+        let command = self.system.command.iter().map(String::as_str);
+        let words: Vec<&str> = command.chain(["--report", "json=report.json"]).collect();
+        let ran = self.sandbox.run(&words);
+        self.remove_test_images();
+        ran.assert_code(code);
     }
-    Some(sandbox)
+
+    #[track_caller]
+    fn replace(&self, path: &str, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.sandbox.path().join(path)).unwrap();
+        assert!(text.contains(from), "{path} has no {from}");
+        self.sandbox.write(path, &text.replace(from, to));
+    }
+
+    fn remove_test_images(&self) {
+        let report = std::fs::read(self.sandbox.path().join("report.json")).unwrap_or_default();
+        let report: serde_json::Value = serde_json::from_slice(&report).unwrap_or_default();
+        for test in report["tests"].as_array().into_iter().flatten() {
+            let Some(image) = test["test_image"].as_str() else { continue };
+            let _ = Command::new("docker").args(["rmi", "-f", image]).output();
+        }
+    }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -137,35 +171,27 @@ fn examples_on_debian_end_as_the_table_says() {
 }
 
 #[test]
-fn systems_end_as_the_table_says() {
-    for system in systems() {
-        let Some(sandbox) = sandbox_of(&system) else { return };
-        sandbox.expect(system.code, &system.command);
-    }
-}
-
-#[test]
-fn a_shop_that_is_broken_fails_where_it_is_broken() {
-    let system = systems().into_iter().find(|system| system.directory == "shop").unwrap();
-    let Some(sandbox) = sandbox_of(&system) else { return };
-    let prices = std::fs::read_to_string(sandbox.path().join("web/prices.py")).unwrap();
-    let broken = prices.replace("return 20 if", "return 25 if");
-    assert_ne!(broken, prices);
-    sandbox.write("web/prices.py", &broken);
-    sandbox.expect(1, &system.command);
-    assert!(sandbox.result("prices/attempt-1/prices.xml").contains("failures=\"1\""));
-    assert!(sandbox.result("checkout/attempt-1/checkout.xml").contains("failures=\"0\""));
-    let log = sandbox.result("services/db.log");
+fn the_shop_ends_as_the_table_says_and_fails_where_it_is_broken() {
+    let Some(shop) = Copied::new("shop") else { return };
+    shop.expect(shop.system.code);
+    let log = shop.sandbox.result("services/db.log");
     assert!(log.contains("ready to accept connections"), "{log}");
+    shop.replace("web/prices.py", "return 20 if", "return 25 if");
+    shop.expect(1);
+    assert!(shop.sandbox.result("prices/attempt-1/prices.xml").contains("failures=\"1\""));
+    assert!(shop.sandbox.result("checkout/attempt-1/checkout.xml").contains("failures=\"0\""));
 }
 
 #[test]
-fn a_worker_that_is_broken_fails_the_compose_file() {
-    let system = systems().into_iter().find(|system| system.directory == "compose").unwrap();
-    let Some(sandbox) = sandbox_of(&system) else { return };
-    let worker = std::fs::read_to_string(sandbox.path().join("worker/worker.sh")).unwrap();
-    let broken = worker.replace("tr '[:upper:]' '[:lower:]'", "cat");
-    assert_ne!(broken, worker);
-    sandbox.write("worker/worker.sh", &broken);
-    sandbox.expect(1, &system.command);
+fn the_compose_project_ends_as_the_table_says_and_fails_where_it_is_broken() {
+    let Some(project) = Copied::new("compose") else { return };
+    project.expect(project.system.code);
+    project.replace("worker/worker.sh", "tr '[:upper:]' '[:lower:]'", "cat");
+    project.expect(1);
+}
+
+#[test]
+fn every_system_of_the_table_is_run() {
+    let listed: Vec<String> = systems().into_iter().map(|system| system.directory).collect();
+    assert_eq!(listed, ["shop", "compose"]);
 }

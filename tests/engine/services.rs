@@ -70,12 +70,14 @@ impl Stage {
     ) -> Result<Service, ServiceFailure> {
         let image_id = self.engine.image(image).await.unwrap().unwrap().id;
         let (name, image) = (name.to_owned(), image.to_owned());
-        let plan = ServicePlan { name, image, image_id, container, ready };
+        let plan = ServicePlan { name, image, image_id, container, platform: None, ready };
         let context = ServiceContext {
             engine: &self.engine,
             ledger: &self.ledger,
             redactor: Arc::new(Redactor::new(["hunter22-secret".to_owned()])),
             log: self.log(),
+            secret_files: &[],
+            unwanted: tokio_util::sync::CancellationToken::new(),
         };
         let (_canceller, mut interrupts) = signal::channel();
         start(&plan, &context, &mut interrupts).await.unwrap()
@@ -187,7 +189,7 @@ async fn a_service_that_dies_later_is_noticed_with_its_cause() {
     let stage = Stage::new().await;
     let service = stage.start("echo up; sleep 2; exit 5", None).await.unwrap();
     assert_eq!(service.has_ended(), None);
-    let ended = tokio::time::timeout(Duration::from_secs(20), service.ended()).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), service.end()).await.unwrap();
     assert_eq!(ended.to_string(), "ended with exit code 5");
     assert_eq!(service.has_ended(), Some(ended));
     assert_eq!(service.log_tail(), "up\n");
@@ -197,7 +199,7 @@ async fn a_service_that_dies_later_is_noticed_with_its_cause() {
     let service = stage.start_with("exec tail /dev/zero", None, spec).await;
     // It may be quicker than the question whether it is ready.
     let said = match service {
-        Ok(service) => service.ended().await.to_string(),
+        Ok(service) => service.end().await.to_string(),
         Err(failure) => failure.problem,
     };
     assert!(said.starts_with("ran out of memory"), "{said}");

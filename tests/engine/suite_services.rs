@@ -138,7 +138,7 @@ async fn a_postgres_that_is_killed_while_in_use_is_named_with_its_end_and_last_l
     eventually("the client's query", || (query(&name, sql) == Ok("1".to_owned())).then_some(()));
     assert_eq!(service.has_ended(), None);
     docker(&["kill", &name]);
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), service.ended()).await.unwrap();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), service.end()).await.unwrap();
     assert_eq!(ended.to_string(), "was ended by signal 9 (exit code 137)");
     assert_eq!(service.has_ended(), Some(ended));
     assert!(service.log_tail().contains(READY), "{}", service.log_tail());

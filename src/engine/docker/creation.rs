@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, DeviceRequest, EndpointIpamConfig, EndpointSettings, HostConfig,
-    HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountBindOptions,
+    ContainerCreateBody, DeviceMapping, DeviceRequest, EndpointIpamConfig, EndpointSettings, HealthConfig,
+    HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountBindOptions,
     MountBindOptionsPropagationEnum, MountTmpfsOptions, MountType, MountVolumeOptions,
-    MountVolumeOptionsDriverConfig, NetworkingConfig, ResourcesUlimits,
+    MountVolumeOptionsDriverConfig, NetworkingConfig, PortBinding, PortMap, ResourcesUlimits,
 };
 
 use crate::metadata::labels::ours;
-use crate::plan::container::{ContainerSpec, GpuSpec, MountSpec, NetworkSpec};
+use crate::plan::container::{
+    ContainerSpec, GpuSpec, HealthcheckSpec, MountSpec, NetworkSpec, PublishedPort,
+};
 
 /// What identifies the run, added to what the plan says.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +66,9 @@ pub(super) fn body(
         stdin_once: Some(spec.interactive),
         tty: Some(spec.tty),
         stop_signal: spec.stop_signal.clone(),
+        domainname: spec.inherited.domainname.clone(),
+        healthcheck: spec.healthcheck.as_ref().map(healthcheck),
+        exposed_ports: some(spec.published.iter().map(port).collect()),
         networking_config: networking(&spec.networks, networks_at_creation),
         host_config: Some(host_config(spec, creation)),
         ..ContainerCreateBody::default()
@@ -83,7 +88,25 @@ fn host_config(spec: &ContainerSpec, creation: &Creation) -> HostConfig {
             ..Mount::default()
         });
     }
+    let inherited = &spec.inherited;
     HostConfig {
+        port_bindings: published(&spec.published),
+        dns_search: some(inherited.dns_search.clone()),
+        dns_options: some(inherited.dns_options.clone()),
+        volumes_from: some(inherited.volumes_from.clone()),
+        volume_driver: inherited.volume_driver.clone(),
+        uts_mode: inherited.uts_mode.clone(),
+        cgroup_parent: inherited.cgroup_parent.clone(),
+        device_cgroup_rules: some(inherited.device_cgroup_rules.clone()),
+        cpu_period: inherited.cpu_period,
+        cpu_quota: inherited.cpu_quota,
+        cpuset_mems: inherited.cpuset_mems.clone(),
+        memory_reservation: inherited.memory_reservation,
+        oom_score_adj: inherited.oom_score_adj,
+        oom_kill_disable: inherited.oom_kill_disable.then_some(true),
+        storage_opt: map(&inherited.storage_options),
+        masked_paths: inherited.system_paths_unconfined.then(Vec::new),
+        readonly_paths: inherited.system_paths_unconfined.then(Vec::new),
         binds: some(spec.binds.clone()),
         mounts: some(mounts),
         tmpfs: map(&spec.tmpfs),
@@ -140,6 +163,35 @@ fn host_config(spec: &ContainerSpec, creation: &Creation) -> HostConfig {
             .map(|driver| HostConfigLogConfig { typ: Some(driver.clone()), config: map(&spec.log_options) }),
         ..HostConfig::default()
     }
+}
+
+fn healthcheck(spec: &HealthcheckSpec) -> HealthConfig {
+    HealthConfig {
+        test: some(spec.test.clone()),
+        interval: spec.interval,
+        timeout: spec.timeout,
+        retries: spec.retries,
+        start_period: spec.start_period,
+        start_interval: spec.start_interval,
+    }
+}
+
+/// The API's name of a port of the container.
+fn port(port: &PublishedPort) -> String {
+    format!("{}/{}", port.container, port.protocol)
+}
+
+fn published(ports: &[PublishedPort]) -> Option<PortMap> {
+    let mut bindings = PortMap::new();
+    for published in ports {
+        let binding = PortBinding {
+            host_ip: published.host_ip.clone(),
+            // Absent and empty mean the same to Docker: any that is free. Podman wants it empty.
+            host_port: Some(published.host_port.map(|port| port.to_string()).unwrap_or_default()),
+        };
+        bindings.entry(port(published)).or_default().get_or_insert_default().push(binding);
+    }
+    (!bindings.is_empty()).then_some(bindings)
 }
 
 fn mount(spec: &MountSpec) -> Mount {
@@ -249,6 +301,37 @@ mod tests {
         let labels = body("c", &spec, &creation, false).labels.unwrap();
         assert_eq!(labels.get("docker-test.run").unwrap(), "real");
         assert_eq!(labels.get("docker-test.container").unwrap(), "c");
+    }
+
+    #[test]
+    fn ports_are_published_each_with_all_its_places() {
+        let port = |host_ip: Option<&str>, host_port, container, protocol: &str| PublishedPort {
+            host_ip: host_ip.map(str::to_owned),
+            host_port,
+            container,
+            protocol: protocol.to_owned(),
+        };
+        let published = vec![
+            port(None, None, 53, "udp"),
+            port(Some("127.0.0.1"), Some(8080), 80, "tcp"),
+            port(None, Some(8081), 80, "tcp"),
+        ];
+        let spec = ContainerSpec { published, ..ContainerSpec::default() };
+        let body = serde_json::to_value(body("c", &spec, &Creation::default(), true)).unwrap();
+        assert_eq!(body["ExposedPorts"], serde_json::json!({"53/udp": {}, "80/tcp": {}}));
+        let expected = serde_json::json!({
+            "53/udp": [{"HostPort": ""}],
+            "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}, {"HostPort": "8081"}],
+        });
+        assert_eq!(body["HostConfig"]["PortBindings"], expected);
+    }
+
+    #[test]
+    fn a_health_check_without_a_test_changes_the_times_alone() {
+        let healthcheck = HealthcheckSpec { interval: Some(5), ..HealthcheckSpec::default() };
+        let spec = ContainerSpec { healthcheck: Some(healthcheck), ..ContainerSpec::default() };
+        let body = serde_json::to_value(body("c", &spec, &Creation::default(), true)).unwrap();
+        assert_eq!(body["Healthcheck"], serde_json::json!({"Interval": 5}));
     }
 
     #[test]
