@@ -11,6 +11,7 @@ mod connect;
 mod doctor;
 pub mod flags;
 mod generate;
+mod history;
 mod init;
 mod inspect;
 mod list;
@@ -71,6 +72,8 @@ enum Command {
     List(list::ListArgs),
     /// Write a docker-test.yaml to start from.
     Init(init::InitArgs),
+    /// List earlier runs, and which tests are flaky or slow.
+    History(history::HistoryArgs),
     /// Fetch the results of a run whose engine went away.
     Results(results::ResultsArgs),
     /// Work with reports of earlier runs.
@@ -219,6 +222,7 @@ fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
         Command::Report(args) => report::execute(args, &application),
         Command::List(args) => list::execute(args, &application),
         Command::Init(args) => init::execute(&args, &application),
+        Command::History(args) => history::execute(&args, &application),
         Command::Run(args) => {
             application.block_on(OnSignal::WindUp, async move |app| Box::pin(run::execute(*args, app)).await)
         }

@@ -22,13 +22,16 @@ use docker_test::report::EXPORTERS;
 use docker_test::suite::{Known, Suite};
 use snapbox::{Assert, IntoData};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "build",
     "inspect",
     "generate",
     "list",
     "init",
+    "history",
+    "history show",
+    "history tests",
     "results",
     "report merge",
     "prune",

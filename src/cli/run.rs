@@ -7,6 +7,7 @@ mod input;
 mod many;
 mod overlap;
 mod planning;
+mod recording;
 mod request;
 mod single;
 

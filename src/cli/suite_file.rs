@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::application::Application;
+use super::state;
 use crate::environment::Environment;
 use crate::error::{Category, Diagnose, Failure, nearest};
+use crate::history::{self, History};
 use crate::input;
 use crate::report::EXPORTERS;
 use crate::report::text::printable;
@@ -124,6 +126,17 @@ pub(super) fn durations(
     suite: &Suite,
     application: &Application,
 ) -> Result<BTreeMap<String, Duration>, Failure> {
-    let _ = application;
-    Err(SuiteFileError::NoDurations { partition, subject: suite.path().display().to_string() }.into())
+    let environment = &application.environment;
+    let state = state::directory(environment, &std::env::temp_dir())?;
+    let subject = history::of_suite(&environment.current_dir().join(suite.path()));
+    let expected = match History::open_existing(&state)? {
+        Some(history) => history.expected(&subject)?,
+        None => BTreeMap::new(),
+    };
+    if expected.is_empty() {
+        let subject = suite.path().display().to_string();
+        return Err(SuiteFileError::NoDurations { partition, subject }.into());
+    }
+    let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    Ok(expected.into_iter().map(|(name, seconds)| (name, duration(seconds))).collect())
 }

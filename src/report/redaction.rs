@@ -67,7 +67,8 @@ fn redact_case(case: &mut Case, redactor: &Redactor) {
     }
 }
 
-fn redact_cause(cause: &mut Option<Cause>, redactor: &Redactor) {
+/// Hides every secret in the words of a cause.
+pub fn redact_cause(cause: &mut Option<Cause>, redactor: &Redactor) {
     if let Some(
         Cause::CommandNotFound { message }
         | Cause::CommandNotExecutable { message }

@@ -350,14 +350,18 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
         for NotRun { test: at, reason } in not_run {
             let Some(test) = self.suite.tests.get(at) else { continue };
             let (outcome, cause) = match reason {
+                Reason::Dependency(Need::Test(name)) => {
+                    self.told(at, test.without(&name), None);
+                    continue;
+                }
                 Reason::Stopped => self.cause_of_stop.clone().unwrap_or_else(|| {
                     (Outcome::Skipped, Cause::NotRun { reason: "the run was stopped".to_owned() })
                 }),
                 Reason::Dependency(Need::Service(name)) => {
                     let known = self.services.failure_among(&[&name]);
-                    (Outcome::DependencyFailed, known.unwrap_or_else(|| did_not_pass(&name)))
+                    let cause = known.unwrap_or_else(|| Cause::NotRun { reason: format!("{name} failed") });
+                    (Outcome::DependencyFailed, cause)
                 }
-                Reason::Dependency(Need::Test(name)) => (Outcome::DependencyFailed, did_not_pass(&name)),
             };
             self.told(at, test.not_run(outcome, cause), None);
         }
@@ -443,11 +447,6 @@ fn services_of(needs: &[Need]) -> impl Iterator<Item = &str> {
         Need::Service(name) => Some(name.as_str()),
         Need::Test(_) => None,
     })
-}
-
-fn did_not_pass(name: &str) -> Cause {
-    let message = "it did not pass".to_owned();
-    Cause::DependencyFailed { service: name.to_owned(), message, log_tail: String::new() }
 }
 
 /// A test is slow that takes much longer than usual, where that is known.

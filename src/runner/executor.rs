@@ -19,7 +19,7 @@ use super::retry::may_change;
 use crate::engine::{Engine, Image};
 use crate::environment::Environment;
 use crate::error::Failure;
-use crate::image::build::Workshop;
+use crate::image::build::{BuiltTest, Workshop};
 use crate::image::logins::Logins;
 use crate::ledger::RunLedger;
 use crate::plan::TestPlan;
@@ -85,6 +85,8 @@ pub struct Executed {
     pub kept: Vec<String>,
     /// The results of the last attempt are still in the engine.
     pub results_pending: bool,
+    /// What the test image was made of: its key, or the image itself.
+    pub recipe_key: Option<String>,
 }
 
 impl Executed {
@@ -109,15 +111,18 @@ pub async fn execute(
         verdict: Verdict { outcome: Outcome::NotStarted, cause: None, warnings: Vec::new() },
         kept: Vec::new(),
         results_pending: false,
+        recipe_key: None,
     };
     let mut halts = execution.halts.clone();
-    let mut image = tokio::select! {
+    let built = tokio::select! {
         image = test_image(execution, execution.existing, interrupts) => image?,
         halt = halt::wait(&mut halts) => {
             let verdict = Verdict { outcome: halt.outcome, cause: Some(halt.cause), warnings: Vec::new() };
             return Ok(Executed { verdict, ..executed });
         }
     };
+    let mut image = built.image_id;
+    executed.recipe_key = Some(built.key);
     let mut rebuilt = false;
     loop {
         let number = executed.count() + 1;
@@ -126,7 +131,7 @@ pub async fn execute(
             Err(_) if !rebuilt && is_gone(execution, &image).await => {
                 rebuilt = true;
                 execution.builds.forget(execution.plan);
-                image = test_image(execution, None, interrupts).await?;
+                image = test_image(execution, None, interrupts).await?.image_id;
                 continue;
             }
             attempted => attempted?,
@@ -186,9 +191,10 @@ async fn test_image(
     execution: &Execution<'_>,
     existing: Option<&Image>,
     interrupts: &signal::Receiver,
-) -> Result<String, Failure> {
+) -> Result<BuiltTest, Failure> {
     if let Some(image) = execution.as_it_is {
-        return Ok(image.to_owned());
+        let (image_id, key) = (image.to_owned(), image.to_owned());
+        return Ok(BuiltTest { image_id, reused: true, key });
     }
     let workshop = Workshop {
         engine: execution.engine,
@@ -201,7 +207,7 @@ async fn test_image(
     };
     // Only now is it known how long the image's own labels let the test run.
     execution.ledger.ends_within(execution.plan.limits.of_run())?;
-    Ok(execution.builds.ensure(execution.plan, &workshop, interrupts).await?.image_id)
+    execution.builds.ensure(execution.plan, &workshop, interrupts).await
 }
 
 async fn attempt(

@@ -118,6 +118,8 @@ pub struct Finished {
     pub kept: Vec<String>,
     /// Why there is no verdict, where the program itself failed.
     pub failure: Option<Failure>,
+    /// What its test image was made of, where it ran.
+    pub recipe_key: Option<String>,
 }
 
 /// What became of a run.
@@ -152,6 +154,14 @@ impl Test {
         }
     }
 
+    /// The test was not run, because another one that it needs did not pass: that one decides the exit code.
+    #[must_use]
+    pub fn without(&self, needed: &str) -> Finished {
+        let message = "it did not pass".to_owned();
+        let cause = Cause::DependencyFailed { service: needed.to_owned(), message, log_tail: String::new() };
+        Finished { exit: ExitCode::Success, ..self.not_run(Outcome::DependencyFailed, cause) }
+    }
+
     /// The test was not run.
     #[must_use]
     pub fn not_run(&self, outcome: Outcome, cause: Cause) -> Finished {
@@ -163,7 +173,7 @@ impl Test {
             _ => ExitCode::Success,
         };
         let result = TestResult { outcome, cause: Some(cause), ..self.blank() };
-        Finished { result, exit, kept: Vec::new(), failure: None }
+        Finished { result, exit, kept: Vec::new(), failure: None, recipe_key: None }
     }
 
     /// The program itself failed at this test.
@@ -175,14 +185,14 @@ impl Test {
         }
         let cause = Cause::NotStarted { message: failure.chain().join(": ") };
         let result = TestResult { cause: Some(cause), ..self.blank() };
-        Finished { result, exit: ExitCode::Error, kept: Vec::new(), failure: Some(failure) }
+        Finished { result, exit: ExitCode::Error, kept: Vec::new(), failure: Some(failure), recipe_key: None }
     }
 
     /// The test has run. `lost` is the service that it needed and that has ended meanwhile.
     #[must_use]
     pub fn executed(&self, executed: Executed, results_dir: String, lost: Option<Cause>) -> Finished {
         let code = executed.exit_code();
-        let Executed { mut attempts, mut verdict, kept, results_pending } = executed;
+        let Executed { mut attempts, mut verdict, kept, results_pending, recipe_key } = executed;
         match lost {
             // The ground was taken from it: that it failed says nothing about its image.
             Some(cause) if is_bad(verdict.outcome) => {
@@ -202,7 +212,7 @@ impl Test {
         let mut result = TestResult { outcome, cause, attempts, ..self.blank() };
         result.warnings.extend(warnings);
         result.results_dir = (!results_pending).then_some(results_dir);
-        Finished { result, exit, kept, failure: None }
+        Finished { result, exit, kept, failure: None, recipe_key }
     }
 }
 
@@ -254,7 +264,7 @@ mod tests {
     fn executed(outcome: Outcome) -> Executed {
         let cause = (outcome != Outcome::Passed).then_some(Cause::ExitCode { code: 1 });
         let verdict = Verdict { outcome, cause, warnings: Vec::new() };
-        Executed { attempts: Vec::new(), verdict, kept: Vec::new(), results_pending: false }
+        Executed { attempts: Vec::new(), verdict, kept: Vec::new(), results_pending: false, recipe_key: None }
     }
 
     fn lost() -> Cause {

@@ -18,7 +18,7 @@ use crate::redact::Redactor;
 use crate::report::github::GithubTargets;
 use crate::report::redaction::redact_results;
 use crate::report::{ReportSink, sink, summary};
-use crate::results::{Outcome, RunResults, ServiceResult, TestResult};
+use crate::results::{Outcome, RunResults, ServiceResult, TestResult, worst_outcome};
 
 /// How long what is written may take after a request to stop: enough for a reader that reads.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ fn tell_all(
     if told.is_err() {
         exit = exit.worst(ExitCode::Error);
     }
-    let outcome = tests.iter().map(|test| test.outcome).max_by_key(|outcome| outcome.severity());
+    let outcome = worst_outcome(&tests);
     let results = RunResults {
         schema: 1,
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -18,6 +18,8 @@ pub(in crate::cli) struct Found {
     pub(super) targets: Shared<Arc<Image>>,
     /// Images that bear the names of test images.
     pub(super) test_images: Shared<Option<Arc<Image>>>,
+    /// Keys that test images would have, by what they are made of.
+    pub(super) keys: Shared<String>,
     /// Directories.
     pub(super) sources: Shared<Arc<DirectorySources>>,
 }

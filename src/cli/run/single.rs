@@ -10,10 +10,12 @@ use super::super::terminal;
 use super::conclude::{Ended, Started, Telling, conclude};
 use super::display::{self, Shown, Subject};
 use super::found::Found;
+use super::recording::{self, Beginning, Known, Recording};
 use super::request::{self, Prepared};
 use super::{RunOptions, overlap};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
+use crate::history::{self, RunEnd};
 use crate::image::build::keep_dockerfile;
 use crate::image::logins::Logins;
 use crate::ledger::RunLedger;
@@ -65,6 +67,16 @@ pub(super) async fn run(
         .map_err(|error| at("--results-dir", error.into()))?;
     let results_dir = directory.target().to_owned();
     overlap::refuse(&reports, &results_dir).map_err(|error| at("--report", error.into()))?;
+    let known = Known {
+        run_id: ledger.run_id().to_owned(),
+        subject: history::of_images(&[&image]),
+        engine: connection.engine.describe(),
+        parent: None,
+        selected: vec![image.clone()],
+    };
+    // A shell is no test.
+    let recording = (!prepared.shell)
+        .then(|| Recording::begin_beside(state.clone(), known, (*prepared.redactor).clone()));
     let housekeeping = Housekeeping::begin(state, &connection.engine, ledger.run_id());
     let started = Started::now();
     let (sink, messages) = Sink::channel();
@@ -87,6 +99,9 @@ pub(super) async fn run(
             single::without_plan(&image, &prepared.request.test_image, failure, interrupted)
         }
     };
+    if let Some(recording) = recording {
+        record(recording, &image, &finished, &started, &sink).await;
+    }
     sink.event(RunEvent::RunFinished {
         run_id: ledger.run_id().to_owned(),
         outcome: finished.result.outcome,
@@ -117,6 +132,22 @@ pub(super) async fn run(
         github: prepared.github,
     };
     Ok(conclude(app, telling, reports, started, ended).await)
+}
+
+/// Tells history what became of the test.
+async fn record(recording: Beginning, image: &str, finished: &Finished, started: &Started, sink: &Sink) {
+    let recording = recording.begun(|problem| sink.warn(problem)).await;
+    recording.test(image, &finished.result);
+    let has_passed = recording::has_passed(&finished.result, finished.exit == ExitCode::Success);
+    let end = RunEnd {
+        outcome: finished.result.outcome,
+        exit_code: finished.exit.code(),
+        seconds: started.seconds(),
+        outstanding: if has_passed { Vec::new() } else { vec![image.to_owned()] },
+    };
+    if let Some(problem) = recording.finish(end).await {
+        sink.warn(problem);
+    }
 }
 
 /// What a run holds until it is over.

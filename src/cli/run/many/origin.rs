@@ -26,6 +26,13 @@ pub(super) enum Origin {
     Compose,
 }
 
+impl Origin {
+    /// The suite that the user has written, where it is one.
+    pub(super) const fn suite(&self) -> Option<&Suite> {
+        if let Self::Suite(suite) = self { Some(suite) } else { None }
+    }
+}
+
 /// What was asked for does not go together, or is nothing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OriginError {

@@ -95,7 +95,7 @@ async fn image(
     number: usize,
     planner: &Planner<'_>,
 ) -> Result<Arc<Image>, Failure> {
-    let (yard, suite) = (&planner.yard, planner.suite);
+    let (yard, suite) = (&planner.yard, &planner.selected.suite);
     let mut prepared = planner.base.clone();
     if service.platform.is_some() {
         prepared.request.build.platform.clone_from(&service.platform);

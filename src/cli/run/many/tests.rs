@@ -2,7 +2,7 @@
 //!
 //! Owns names of repetitions and of test images that would meet, and the parsing of a test's own options.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use super::super::request::Prepared;
 use super::build::{self, Yard};
 use super::entry::{self, Entry};
 use super::networks;
+use super::select::Selected;
 use crate::engine::reference::Reference;
 use crate::error::Failure;
-use crate::exit_code::ExitCode;
 use crate::redact::Redactor;
 use crate::runner::Sink;
 use crate::runner::layout::directory_names;
@@ -88,11 +88,11 @@ impl<'a> CommandLines<'a> {
 /// An entry for each test of each round, in the order in which they start. Also gives out all secret values.
 pub(super) fn entries(
     listing: &Listing<'_>,
-    suite: &Suite,
-    repetitions: u32,
+    selected: &Selected,
     lines: &mut CommandLines<'_>,
-    is_written: bool,
 ) -> Result<(Vec<Entry>, Vec<String>), Failure> {
+    let (suite, is_written) = (&selected.suite, selected.is_written);
+    let repetitions = selected.wanted.repetitions;
     let mut entries = Vec::new();
     let mut secrets = Vec::new();
     let suffixes = suffixes(&suite.document, &entry::absolute(suite.directory(), &lines.app.environment));
@@ -188,7 +188,7 @@ fn short_hash(text: &str) -> String {
 /// What plans are made with.
 pub(super) struct Planner<'a> {
     pub(super) yard: Yard<'a>,
-    pub(super) suite: &'a Suite,
+    pub(super) selected: &'a Selected,
     pub(super) networks: &'a BTreeMap<String, String>,
     pub(super) found: &'a Found,
     pub(super) sink: &'a Sink,
@@ -204,7 +204,7 @@ impl Planner<'_> {
         let test_type = planned.as_ref().ok().map(|planned| planned.plan.test_type.clone());
         let policy = Policy::of(
             test_type.as_deref().or(entry.test.test_type.as_deref()).unwrap_or_default(),
-            &self.suite.document.policy,
+            &self.selected.suite.document.policy,
             &entry.test,
         );
         let planned = planned.map(|mut planned| {
@@ -256,7 +256,7 @@ impl Planner<'_> {
         sink: Sink,
     ) -> Result<Prepared, Failure> {
         let name = build::name(self.yard.ledger, number);
-        build::build(build, &name, self.suite, &entry.prepared.request.build, &self.yard, sink).await?;
+        build::build(build, &name, &self.selected.suite, &entry.prepared.request.build, &self.yard, sink).await?;
         let mut prepared = entry.prepared.clone().for_image(&name)?;
         // What is built belongs to the run; its test image is found again by the next one.
         let stable = Reference::parse(&format!("docker-test-built/{}:latest", safe(&entry.known_as)))?;
@@ -285,7 +285,8 @@ pub(super) fn directories(entries: &[Entry]) -> Vec<String> {
     directory_names(entries.iter().map(|entry| entry.name.as_str()))
 }
 
-/// The exit code of a run: that of its worst test.
-pub(super) fn worst<'a>(exits: impl Iterator<Item = &'a ExitCode>) -> ExitCode {
-    exits.fold(ExitCode::Success, |worst, exit| worst.worst(*exit))
+/// Names of the tests in history, each once.
+pub(super) fn names(entries: &[Entry]) -> Vec<String> {
+    let names: BTreeSet<&str> = entries.iter().map(|entry| entry.known_as.as_str()).collect();
+    names.into_iter().map(str::to_owned).collect()
 }
