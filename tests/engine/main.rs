@@ -39,6 +39,7 @@ mod signals;
 mod smoke;
 mod sources;
 mod streams;
+mod suite_services;
 mod traps;
 mod uploads;
 mod verdict;

@@ -22,14 +22,14 @@ use crate::live::remains;
 use crate::support::{BASE, docker};
 
 /// An engine, a ledger and a place for logs.
-struct Stage {
-    engine: Engine,
-    ledger: RunLedger,
+pub(crate) struct Stage {
+    pub(crate) engine: Engine,
+    pub(crate) ledger: RunLedger,
     directory: tempfile::TempDir,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let environment = Environment::capture();
         let directory = tempfile::tempdir().unwrap();
         let discovery = endpoint::discover(&Choice::default(), &environment).unwrap();
@@ -43,7 +43,7 @@ impl Stage {
         Self { engine: engine.unwrap(), ledger, directory }
     }
 
-    fn log(&self) -> std::path::PathBuf {
+    pub(crate) fn log(&self) -> std::path::PathBuf {
         self.directory.path().join("log")
     }
 
@@ -58,14 +58,20 @@ impl Stage {
         spec: ContainerSpec,
     ) -> Result<Service, ServiceFailure> {
         let command = ["sh", "-c", script].map(str::to_owned).to_vec();
-        let plan = ServicePlan {
-            name: "db".to_owned(),
-            image: BASE.to_owned(),
-            image_id: self.engine.image(BASE).await.unwrap().unwrap().id,
-            container: ContainerSpec { command: Some(command), ..spec },
-            platform: None,
-            ready,
-        };
+        let spec = ContainerSpec { command: Some(command), ..spec };
+        self.start_image("db", BASE, ready, spec).await
+    }
+
+    pub(crate) async fn start_image(
+        &self,
+        name: &str,
+        image: &str,
+        ready: Option<Ready>,
+        container: ContainerSpec,
+    ) -> Result<Service, ServiceFailure> {
+        let image_id = self.engine.image(image).await.unwrap().unwrap().id;
+        let (name, image) = (name.to_owned(), image.to_owned());
+        let plan = ServicePlan { name, image, image_id, container, platform: None, ready };
         let context = ServiceContext {
             engine: &self.engine,
             ledger: &self.ledger,
@@ -79,7 +85,7 @@ impl Stage {
     }
 
     /// Ends the run, and demands that nothing of it is left.
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         assert!(self.ledger.close(&self.engine).await.is_empty());
         assert_eq!(remains(self.ledger.run_id()), Vec::<String>::new());
     }
@@ -95,7 +101,7 @@ impl Drop for Stage {
     }
 }
 
-fn when(condition: Condition) -> Ready {
+pub(crate) fn when(condition: Condition) -> Ready {
     let (timeout, interval) = (Duration::from_secs(20), Duration::from_millis(100));
     Ready { condition, timeout, interval }
 }
@@ -104,7 +110,7 @@ fn soon(condition: Condition) -> Ready {
     Ready { timeout: Duration::from_secs(2), ..when(condition) }
 }
 
-fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
