@@ -17,6 +17,7 @@ mod doctor;
 mod examples;
 mod hidden;
 mod inspect;
+mod ledger_many;
 mod lifecycle;
 mod live;
 mod output;
