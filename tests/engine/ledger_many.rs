@@ -190,7 +190,9 @@ async fn a_killed_suite_is_pruned_by_its_id() {
     }
     let run = suite.die(&state);
     let pruned = sandbox.expect(0, &["prune", &run]);
-    names.iter().for_each(|name| pruned.assert_stdout(name));
+    for name in &names {
+        pruned.assert_stdout(name);
+    }
     assert_eq!(things(host), Vec::<String>::new());
     assert_eq!(docker_at(host, &["images", "-q", TARGET_REPOSITORY]), "");
     assert!(find_run(&state, &run).is_none());
@@ -288,7 +290,9 @@ async fn whoever_has_no_journal_knows_kept_containers_of_one_run_by_label_and_na
     other.expect(0, &script(&[], BASE, "true"));
     assert_eq!(containers(host).len(), 4);
     let pruned = other.expect(0, &["prune", &run]);
-    names.iter().chain([&network]).for_each(|name| pruned.assert_stdout(name));
+    for name in names.iter().chain([&network]) {
+        pruned.assert_stdout(name);
+    }
     assert_eq!(containers(host), ["docker-test-kept-users"]);
 }
 
@@ -318,7 +322,8 @@ async fn what_cannot_be_removed_from_an_engine_that_is_gone_is_told_and_swept_wh
     let daemon = engine.crash();
     let leftovers = suite.ledger.close(&suite.engine).await;
     let told: Vec<String> = leftovers.iter().map(ToString::to_string).collect();
-    let left = ["2.1", "3.1"].map(|number| format!("container docker-test-{}-{number} ", suite.ledger.run_id()));
+    let left =
+        ["2.1", "3.1"].map(|number| format!("container docker-test-{}-{number} ", suite.ledger.run_id()));
     for name in left.iter().chain([&format!("network {} ", suite.network)]) {
         assert!(told.iter().any(|line| line.starts_with(name.as_str())), "{told:?}");
     }
@@ -326,7 +331,12 @@ async fn what_cannot_be_removed_from_an_engine_that_is_gone_is_told_and_swept_wh
     engine.revive(&daemon);
     let run = suite.die(&state);
     sandbox.expect(0, &script(&["--results-dir", "other"], BASE, "true"));
-    assert_eq!(things(host).iter().filter(|line| !line.starts_with("volume")).count(), 1, "{:?}", things(host));
+    assert_eq!(
+        things(host).iter().filter(|line| !line.starts_with("volume")).count(),
+        1,
+        "{:?}",
+        things(host)
+    );
     sandbox.expect(0, &["results", &run]).assert_stdout("lost/file");
     assert!(!containers(host).contains(&lost));
     assert_eq!(things(host), Vec::<String>::new());
