@@ -131,7 +131,11 @@ pub(super) async fn remove(engine: &Engine, doomed: Doomed, dry_run: bool) -> Op
 /// Whether a container is why it could not be removed. Of networks Docker says that it is forbidden.
 pub(super) const fn is_in_use(kind: ResourceKind, error: &EngineError) -> bool {
     let EngineError::Refused { status, .. } = error else { return false };
-    *status == 409 || matches!(kind, ResourceKind::Network) && *status == 403
+    match kind {
+        ResourceKind::Container => false,
+        ResourceKind::Network => matches!(*status, 403 | 409),
+        ResourceKind::Volume | ResourceKind::Tag | ResourceKind::Image => *status == 409,
+    }
 }
 
 /// Whether everything of `run` has gone.
@@ -151,8 +155,15 @@ mod tests {
         let doomed = made.into_iter().chain(again);
         let doomed = doomed.map(|(kind, name)| Doomed::of_run(kind, name.to_owned(), "r")).collect();
         let order: Vec<_> = in_order(doomed).into_iter().map(|doomed| (doomed.kind, doomed.name)).collect();
-        let expected =
-            [(Container, "a"), (Container, "b"), (Network, "n"), (Volume, "n"), (Volume, "v"), (Tag, "t"), (Image, "i")];
+        let expected = [
+            (Container, "a"),
+            (Container, "b"),
+            (Network, "n"),
+            (Volume, "n"),
+            (Volume, "v"),
+            (Tag, "t"),
+            (Image, "i"),
+        ];
         assert_eq!(order, expected.map(|(kind, name)| (kind, name.to_owned())));
     }
 
@@ -169,5 +180,6 @@ mod tests {
         assert!(is_in_use(ResourceKind::Volume, &refused(409)));
         assert!(!is_in_use(ResourceKind::Volume, &refused(403)), "a proxy that forbids is no user of it");
         assert!(!is_in_use(ResourceKind::Network, &refused(500)));
+        assert!(!is_in_use(ResourceKind::Container, &refused(409)), "nothing holds a container");
     }
 }

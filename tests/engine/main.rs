@@ -18,6 +18,7 @@ mod doctor;
 mod examples;
 mod hidden;
 mod inspect;
+mod ledger_many;
 mod lifecycle;
 mod live;
 mod networks;
