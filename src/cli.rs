@@ -161,7 +161,8 @@ fn parse(environment: &Environment, command: clap::Command, argv: &[OsString]) -
         error @ ParseError::Layer { .. } => Stop::Failed(Failure::from(error)),
     })?;
     let cli = Cli::from_arg_matches(&parsed.matches).map_err(|error| Stop::Said(said(error)))?;
-    let application = Application { environment: environment.clone(), origins: parsed.origins, argv: argv.into() };
+    let application =
+        Application { environment: environment.clone(), origins: parsed.origins, argv: argv.into() };
     Ok(Parsed { cli, application })
 }
 
@@ -230,11 +231,10 @@ fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
             application.block_on(OnSignal::WindUp, async move |app| build::execute(*args, app).await)
         }
         Command::Inspect(args) => {
-            application.block_on(OnSignal::End, async move |app| inspect::execute(*args, app).await)
+            application.block_on(OnSignal::End, async move |app| Box::pin(inspect::execute(*args, app)).await)
         }
-        Command::Generate(args) => {
-            application.block_on(OnSignal::End, async move |app| generate::execute(*args, app).await)
-        }
+        Command::Generate(args) => application
+            .block_on(OnSignal::End, async move |app| Box::pin(generate::execute(*args, app)).await),
         Command::Results(args) => {
             application.block_on(OnSignal::End, async move |app| results::execute(args, app).await)
         }

@@ -63,7 +63,7 @@ pub(super) async fn execute(args: RunArgs, app: Running) -> Result<ExitCode, Fai
             let image = image.clone();
             alone(image, args.options, app).await
         }
-        _ => many::execute(args, app).await,
+        _ => Box::pin(many::execute(args, app)).await,
     }
 }
 

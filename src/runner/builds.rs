@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use crate::error::Failure;
 use crate::image::build::{self, BuiltTest, Workshop};
+use crate::image::key::hex;
 use crate::plan::TestPlan;
 use crate::signal;
 
@@ -52,6 +53,6 @@ impl Builds {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 }

@@ -268,7 +268,7 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
 
     fn free_slot(&self) -> usize {
         let taken = |number: &usize| self.slots.values().any(|slot| slot.number == *number);
-        (1..).find(|number| !taken(number)).unwrap_or(1)
+        (1..=self.slots.len() + 1).find(|number| !taken(number)).unwrap_or(1)
     }
 
     /// A test has come to its end.
@@ -377,14 +377,14 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
             }
             Happened::Failed(at, failure) => {
                 if let Some(cause) = self.services.failed(at, &failure, sink) {
-                    self.lose_service(at, cause);
+                    self.lose_service(at, &cause);
                 }
             }
             Happened::Ended(at, ended) => {
                 // Those that nobody needs any more are ended by the run itself.
                 let is_needed = self.scheduler.needs_service(self.services.name(at));
                 if let Some(cause) = self.services.ended(at, &ended, sink).filter(|_| is_needed) {
-                    self.lose_service(at, cause);
+                    self.lose_service(at, &cause);
                 }
             }
             Happened::Removed(problem) => {
@@ -396,12 +396,12 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
     }
 
     /// A service is of no use any more: neither are those that need it, nor the tests that run with it.
-    fn lose_service(&mut self, at: usize, cause: Cause) {
+    fn lose_service(&mut self, at: usize, cause: &Cause) {
         let name = self.services.name(at).to_owned();
         for other in self.services.without(&name) {
             let problem = format!("needs {name}, which failed");
             let cause = self.services.never_started(other, &problem, &self.suite.sink);
-            self.lose_service(other, cause);
+            self.lose_service(other, &cause);
         }
         for test in self.scheduler.running_with(&name).collect::<Vec<_>>() {
             let is_chaos = self.suite.tests.get(test).is_some_and(|test| test.blank().test_type == CHAOS);
@@ -450,6 +450,7 @@ fn services_of(needs: &[Need]) -> impl Iterator<Item = &str> {
 
 /// A test is slow that takes much longer than usual, where that is known.
 fn slow_after(suite: &Suite<'_>, test: &Test) -> std::time::Duration {
-    let usual = test.expected.map(|seconds| std::time::Duration::from_secs_f64((seconds * 3.0).clamp(0.0, 1e6)));
+    let usual =
+        test.expected.map(|seconds| std::time::Duration::from_secs_f64((seconds * 3.0).clamp(0.0, 1e6)));
     usual.unwrap_or_default().max(suite.slow_after)
 }

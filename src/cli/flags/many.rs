@@ -12,10 +12,10 @@ use super::selection::SelectionFlags;
 use crate::metadata::duration;
 use crate::suite::pattern::NamePattern;
 
-/// How several tests are found and run.
+/// Where tests come from, where they are not named.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Several tests")]
-pub struct ManyFlags {
+pub struct OriginFlags {
     /// Test the labelled containers that a deployment created, each re-created from its own configuration
     #[arg(long, conflicts_with_all = ["suite", "images"])]
     pub containers: bool,
@@ -25,6 +25,15 @@ pub struct ManyFlags {
     /// Use the services of this compose file; without a suite, its service `sut` is the test
     #[arg(long, value_name = "FILE")]
     pub compose: Vec<PathBuf>,
+}
+
+/// How several tests are found and run.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Several tests")]
+pub struct ManyFlags {
+    /// Where they come from.
+    #[command(flatten)]
+    pub origin: OriginFlags,
     /// Only tests of this name, glob (checkout*) or /regular expression/; one with ! before it is left out
     #[arg(long, value_name = "PATTERN", value_parser = NamePattern::parse)]
     pub select: Vec<NamePattern>,
@@ -61,9 +70,9 @@ impl ManyFlags {
     /// Whether even a single image needs what only a run of several has.
     #[must_use]
     pub fn is_used(&self) -> bool {
-        self.containers
-            || self.images
-            || !self.compose.is_empty()
+        self.origin.containers
+            || self.origin.images
+            || !self.origin.compose.is_empty()
             || !self.select.is_empty()
             || self.selection.is_used()
             || self.rerun.is_some()

@@ -27,7 +27,10 @@ pub(in crate::cli) struct Found {
 }
 
 /// Values that are made once, by whoever asks first.
-pub(in crate::cli) struct Shared<T>(Mutex<HashMap<String, Arc<OnceCell<Result<T, Failure>>>>>);
+pub(in crate::cli) struct Shared<T>(Mutex<HashMap<String, Once<T>>>);
+
+/// A value that somebody makes, or has made.
+type Once<T> = Arc<OnceCell<Result<T, Failure>>>;
 
 impl<T> Default for Shared<T> {
     fn default() -> Self {

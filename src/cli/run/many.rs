@@ -16,23 +16,28 @@ mod service;
 mod services;
 mod stage;
 mod tests;
+mod watch;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::application::Running;
-use super::super::connect;
+use super::super::connect::{self, Connection};
 use super::super::{flags, terminal};
-use super::conclude::{Ended, Started, Telling, conclude};
+use super::conclude::{Started, Telling, conclude};
 use super::display::{Shown, Subject};
 use super::found::Found;
-use super::recording::Known;
+use super::recording::{Earlier, Known};
 use super::request::Prepared;
 use super::{RunArgs, overlap, single};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::history::RunEnd;
 use crate::ledger::RunLedger;
+use crate::redact::Redactor;
+use crate::report::ReportSink;
 use crate::report::wording::count;
 use crate::results::directory::ResultsDirectory;
 use crate::runner::Sink;
@@ -41,11 +46,13 @@ use crate::runner::housekeeping::Housekeeping;
 use crate::settings::Settings;
 use crate::suite::listing::Listing;
 use done::Done;
+use entry::Entry;
 use memory::Memory;
 use origin::Origin;
 use select::Selected;
 use stage::Stage;
 use tests::CommandLines;
+use watch::{Changed, Watched};
 
 /// How long a run of several may go on, where others have to know when it must be over.
 const LONGEST: Duration = Duration::from_hours(14 * 24);
@@ -58,151 +65,174 @@ pub(super) async fn execute(args: RunArgs, app: Running) -> Result<ExitCode, Fai
         let base = CommandLines::resolve(&args.options, &reader)?;
         Ok::<_, Failure>((origin, base, args))
     };
-    let (origin, base, args) = app.unless_interrupted(Duration::ZERO, read).await??;
+    let (mut origin, base, args) = app.unless_interrupted(Duration::ZERO, read).await??;
     let redactor = base.redactor();
     let interrupts = app.interrupts.clone();
-    match Box::pin(run(args, origin, base, app)).await {
-        Ok(code) => Ok(code),
-        Err(failure) => {
-            terminal::report_failure(&failure, &redactor);
-            Ok(single::after_failure(&interrupts))
+    let fails = |failure: &Failure| {
+        terminal::report_failure(failure, &redactor);
+        single::after_failure(&interrupts)
+    };
+    let mut only = None;
+    loop {
+        let mut watched = Watched::default();
+        let code = match Box::pin(run(&args, origin, &base, &app, only, &mut watched)).await {
+            Ok(code) => code,
+            Err(failure) => fails(&failure),
+        };
+        if !args.many.watch || interrupts.borrow().count > 0 || watched.is_empty() {
+            return Ok(code);
         }
+        (origin, only) = loop {
+            let changed = watched.change(&args.options.engine, &app).await?;
+            match (origin::find(&args, &app), changed) {
+                (Ok(origin), Changed::Suite) => break (origin, None),
+                (Ok(origin), Changed::Tests(tests)) => break (origin, Some(tests)),
+                // It is being written.
+                (Err(failure), _) => _ = fails(&failure),
+            }
+        };
     }
 }
 
-async fn run(args: RunArgs, origin: Origin, base: Prepared, app: Running) -> Result<ExitCode, Failure> {
-    let reports = outputs::open_reports(&args, &base, origin.suite(), &app)?;
-    let connection = connect::connect(&args.options.engine, &app).await?;
+/// What there is to run, and how it is known.
+struct Chosen {
+    selected: Selected,
+    earlier: Option<Earlier>,
+    memory: Memory,
+    state: PathBuf,
+}
+
+async fn run(
+    args: &RunArgs,
+    origin: Origin,
+    base: &Prepared,
+    app: &Running,
+    only: Option<BTreeSet<String>>,
+    watched: &mut Watched,
+) -> Result<ExitCode, Failure> {
+    let reports = outputs::open_reports(args, base, origin.suite(), app)?;
+    let connection = connect::connect(&args.options.engine, app).await?;
     let found = Found::default();
-    let selected = select::select(&args, origin, &base, &app, &connection.engine, &found).await?;
+    let mut selected = select::select(args, origin, base, app, &connection.engine, &found).await?;
+    selected.wanted.only = only;
     let state = app.state_dir()?;
     let mut memory = Memory::open(&state).await;
-    let (selected, earlier) = memory.choose(selected, &args)?;
+    let (selected, earlier) = memory.choose(selected, args)?;
     let listing = Listing::new(&selected.suite, &selected.wanted)?;
     if listing.is_empty() {
         connection.close().await;
-        return Ok(nothing_to_test(&selected, &listing));
+        return Ok(outputs::nothing_to_test(&selected, &listing, &reports));
     }
-    let settings = settings_of(&selected, &app)?;
-    let mut lines = CommandLines::new(&app, &selected.suite, settings.as_ref(), base.clone());
+    let settings = settings_of(&selected, app)?;
+    let mut lines = CommandLines::new(app, &selected.suite, settings.as_ref(), base.clone());
     let (entries, secrets) = tests::entries(&listing, &selected, &mut lines)?;
-    let services = services::read(&selected.suite, &entries, &app)?;
-    let redactor = Arc::new(outputs::redactor(&args, &app, &entries, &services, secrets));
-    let engine = &connection.engine;
-    let ledger = RunLedger::begin(&state, engine.address(), &selected.subject, None, LONGEST)?;
-    ledger.note_results(&base.results_dir)?;
-    let at = |flag: &str, failure: Failure| failure.at(app.origins.place(flag));
-    let directory = ResultsDirectory::prepare(&base.results_dir, ledger.run_id())
-        .map_err(|error| at("--results-dir", error.into()))?;
-    let results_dir = directory.target().to_owned();
-    overlap::refuse(&reports, &results_dir).map_err(|error| at("--report", error.into()))?;
-    let housekeeping = Housekeeping::begin(state, engine, ledger.run_id());
-    let started = Started::now();
-    let (sink, messages) = Sink::channel();
-    let subject = Subject { many: true, ..Subject::default() };
-    let shown = Shown::start(&args.options.output, &app.environment, &reports, subject, &redactor, messages);
-    sink.event(RunEvent::RunStarted {
-        run_id: ledger.run_id().to_owned(),
-        image: selected.shown.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        engine: engine.describe(),
-    });
-    let known = Known {
-        run_id: ledger.run_id().to_owned(),
-        subject: selected.subject.clone(),
-        engine: engine.describe(),
-        parent: earlier.as_ref().map(|earlier| earlier.run_id.clone()),
-        selected: tests::names(&entries),
-    };
-    let expected = memory.expected(&selected.subject);
-    let cache_secret = memory.cache_secret(args.many.cached, &sink);
-    let passes = memory.passes_reader();
-    let recording = memory.record(known, (*redactor).clone(), &sink).await;
-    let stage = Stage {
-        args: &args,
-        app: &app,
-        selected: &selected,
-        engine,
-        ledger: &ledger,
-        housekeeping: &housekeeping,
-        redactor: &redactor,
-        base: &base,
-        found: &found,
-        sink: &sink,
-        recording: &recording,
-        expected: &expected,
-        cache_secret,
-        passes,
-    };
-    let outcome = Box::pin(stage.run(entries, services, &directory)).await;
-    let mut done = match outcome {
-        Ok(done) => done.commit(directory, &sink),
-        Err(failure) => Done::failed(failure, *app.interrupts.borrow()),
-    };
-    let outstanding = done.outstanding(earlier.as_ref().map(|earlier| earlier.outstanding.clone()));
-    if earlier.is_some() && done.exit == ExitCode::Success && !outstanding.is_empty() {
-        done.exit = ExitCode::RerunIncomplete;
-    }
-    for leftover in ledger.close(engine).await {
-        sink.warn(leftover.to_string());
-    }
-    housekeeping.finish().await;
-    let end = RunEnd {
-        outcome: done.outcome(),
-        exit_code: done.exit.code(),
-        seconds: started.seconds(),
-        outstanding: outstanding.clone(),
-    };
-    if let Some(problem) = recording.finish(end).await {
-        sink.warn(problem);
-    }
-    sink.event(RunEvent::RunFinished {
-        run_id: ledger.run_id().to_owned(),
-        outcome: done.outcome(),
-        exit_code: done.exit.code(),
-        seconds: started.seconds(),
-    });
-    drop(sink);
-    let told = shown.finish(&app.interrupts).await;
-    let (engine, run_id) = (engine.describe(), ledger.run_id().to_owned());
-    connection.close().await;
-    overlap::claim(&reports, &results_dir, &run_id);
-    let still_failing = (done.exit == ExitCode::RerunIncomplete).then(|| outstanding.len() as u64);
-    let ended = Ended {
-        engine,
-        run_id,
-        told,
-        tests: done.tests,
-        services: done.services,
-        exit: done.exit,
-        kept: done.kept,
-        failures: done.failures,
-    };
-    let telling = Telling { redactor, quiet: base.quiet, shell: false, github: base.github.clone() };
-    let code = conclude(app, telling, reports, started, ended).await;
-    if let Some(number) = still_failing {
-        let tests = count(number, "other test");
-        terminal::note(&format!("docker-test: {tests} of the earlier run still {} to pass\n", has(number)));
-    }
-    Ok(code)
+    *watched = Watched::of(&selected, &entries, &base.results_dir, app);
+    let services = services::read(&selected.suite, &entries, app)?;
+    let redactor = Arc::new(outputs::redactor(args, app, &entries, &services, secrets));
+    let chosen = Chosen { selected, earlier, memory, state };
+    let run = Run { args, base, app, reports, connection, found, redactor };
+    run.perform(chosen, entries, services).await
 }
 
-const fn has(number: u64) -> &'static str {
-    if number == 1 { "has" } else { "have" }
+/// What a run is made with, until it is told.
+struct Run<'a> {
+    args: &'a RunArgs,
+    base: &'a Prepared,
+    app: &'a Running,
+    reports: Vec<ReportSink>,
+    connection: Connection,
+    found: Found,
+    redactor: Arc<Redactor>,
 }
 
-/// Says that nothing is selected, and why.
-fn nothing_to_test(selected: &Selected, listing: &Listing<'_>) -> ExitCode {
-    let all = count(selected.suite.tests().count() as u64, "test");
-    let why = match (&selected.wanted.only, selected.wanted.partition) {
-        (Some(only), _) if only.is_empty() => "no test of the earlier run has to be run again".to_owned(),
-        (_, Some(part)) if listing.selected > 0 => {
-            format!("of {}, none is in part {part}", count(listing.selected as u64, "selected test"))
+impl Run<'_> {
+    async fn perform(
+        self,
+        chosen: Chosen,
+        entries: Vec<Entry>,
+        services: Vec<services::Read>,
+    ) -> Result<ExitCode, Failure> {
+        let Self { args, base, app, reports, connection, found, redactor } = self;
+        let Chosen { selected, earlier, mut memory, state } = chosen;
+        let engine = &connection.engine;
+        let ledger = RunLedger::begin(&state, engine.address(), &selected.subject, None, LONGEST)?;
+        ledger.note_results(&base.results_dir)?;
+        let at = |flag: &str, failure: Failure| failure.at(app.origins.place(flag));
+        let directory = ResultsDirectory::prepare(&base.results_dir, ledger.run_id())
+            .map_err(|error| at("--results-dir", error.into()))?;
+        let results_dir = directory.target().to_owned();
+        overlap::refuse(&reports, &results_dir).map_err(|error| at("--report", error.into()))?;
+        let housekeeping = Housekeeping::begin(state, engine, ledger.run_id());
+        let started = Started::now();
+        let (sink, messages) = Sink::channel();
+        let subject = Subject { many: true, ..Subject::default() };
+        let output = &args.options.output;
+        let shown = Shown::start(output, &app.environment, &reports, subject, &redactor, messages);
+        sink.event(RunEvent::RunStarted {
+            run_id: ledger.run_id().to_owned(),
+            image: selected.shown.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: engine.describe(),
+        });
+        let known = Known {
+            run_id: ledger.run_id().to_owned(),
+            subject: selected.subject.clone(),
+            engine: engine.describe(),
+            parent: earlier.as_ref().map(|earlier| earlier.run_id.clone()),
+            selected: tests::names(&entries),
+        };
+        let expected = memory.expected(&selected.subject);
+        let cache_secret = memory.cache_secret(args.many.cached, &sink);
+        let passes = memory.passes_reader();
+        let recording = memory.record(known, (*redactor).clone(), &sink).await;
+        let middle = Stage {
+            args,
+            app,
+            selected: &selected,
+            engine,
+            ledger: &ledger,
+            housekeeping: &housekeeping,
+            redactor: &redactor,
+            base,
+            found: &found,
+            sink: &sink,
+            recording: &recording,
+            expected: &expected,
+            cache_secret,
+            passes,
+        };
+        let outcome = Box::pin(middle.run(entries, services, &directory)).await;
+        let mut done = match outcome {
+            Ok(done) => done.commit(directory, &sink),
+            Err(failure) => Done::failed(failure, *app.interrupts.borrow()),
+        };
+        for leftover in ledger.close(engine).await {
+            sink.warn(leftover.to_string());
         }
-        _ => format!("none of {all} of {} is selected", selected.shown),
-    };
-    terminal::note(&format!("docker-test: nothing to test: {why}\n"));
-    ExitCode::NothingToTest
+        housekeeping.finish().await;
+        let outstanding = done.settle(earlier.as_ref());
+        let (run_id, seconds) = (ledger.run_id().to_owned(), started.seconds());
+        let (outcome, exit_code) = (done.outcome(), done.exit.code());
+        let end = RunEnd { outcome, exit_code, seconds, outstanding: outstanding.clone() };
+        if let Some(problem) = recording.finish(end).await {
+            sink.warn(problem);
+        }
+        sink.event(RunEvent::RunFinished { run_id: run_id.clone(), outcome, exit_code, seconds });
+        drop(sink);
+        let told = shown.finish(&app.interrupts).await;
+        let engine = engine.describe();
+        connection.close().await;
+        overlap::claim(&reports, &results_dir, &run_id);
+        let left = outstanding.len() as u64;
+        let still_failing = (done.exit == ExitCode::RerunIncomplete).then_some(left);
+        let telling = Telling { redactor, quiet: base.quiet, shell: false, github: base.github.clone() };
+        let code = conclude(app.clone(), telling, reports, started, done.told(engine, run_id, told)).await;
+        if let Some(number) = still_failing {
+            let (tests, have) = (count(number, "other test"), if number == 1 { "has" } else { "have" });
+            terminal::note(&format!("docker-test: {tests} of the earlier run still {have} to pass\n"));
+        }
+        Ok(code)
+    }
 }
 
 /// `defaults` of the suite, for tests with options of their own.

@@ -161,7 +161,7 @@ impl Prepared {
     pub(super) fn for_image(&self, image: &str) -> Result<Self, Failure> {
         let reference = Reference::parse(image)?;
         let mut other = Self { reference, ..self.clone() };
-        other.request.reference = image.to_owned();
+        image.clone_into(&mut other.request.reference);
         other.request.test_image = other.reference.test_tag();
         Ok(other)
     }

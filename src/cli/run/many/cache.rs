@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use crate::image::key::hex;
 use crate::plan::container::ContainerSpec;
 use crate::runner::secret_files::SecretFiles;
 use crate::runner::services;
@@ -43,22 +44,14 @@ impl<'a> Keys<'a> {
         let mut hash = Sha256::new();
         hash.update(self.secret);
         feed(&mut hash, [recipe, &planned.plan.image_id, &planned.plan.results]);
-        self.feed_plan(&mut hash, planned);
+        feed_plan(&mut hash, planned);
         for need in &test.needs {
             match need {
                 Need::Test(name) => feed(&mut hash, ["test", name, needed.get(name)?.as_deref()?]),
                 Need::Service(name) => self.feed_service(&mut hash, name)?,
             }
         }
-        Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    fn feed_plan(&self, hash: &mut Sha256, planned: &Planned) {
-        let plan = &planned.plan;
-        let verdict = serde_json::to_string(&plan.verdict).unwrap_or_default();
-        feed(hash, [verdict.as_str(), &plan.platform]);
-        feed_container(hash, &plan.container);
-        feed_secrets(hash, &planned.secret_files);
+        Some(hex(&hash.finalize()))
     }
 
     fn feed_service(&self, hash: &mut Sha256, name: &str) -> Option<()> {
@@ -72,6 +65,14 @@ impl<'a> Keys<'a> {
         feed_secrets(hash, &service.secret_files);
         Some(())
     }
+}
+
+fn feed_plan(hash: &mut Sha256, planned: &Planned) {
+    let plan = &planned.plan;
+    let verdict = serde_json::to_string(&plan.verdict).unwrap_or_default();
+    feed(hash, [verdict.as_str(), &plan.platform]);
+    feed_container(hash, &plan.container);
+    feed_secrets(hash, &planned.secret_files);
 }
 
 /// What is mounted from elsewhere can change without anybody's knowledge.

@@ -2,9 +2,11 @@
 //!
 //! Owns the exit code of the run, and that files are in their place where it says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::super::recording;
+use super::super::super::terminal::StdoutError;
+use super::super::conclude;
+use super::super::recording::{self, Earlier};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::results::directory::{Committed, ResultsDirectory};
@@ -74,9 +76,26 @@ impl Done {
         worst_outcome(&self.tests).unwrap_or(Outcome::Aborted)
     }
 
-    /// What still has to pass, after what was left by an earlier run.
-    pub(super) fn outstanding(&self, before: Option<BTreeSet<String>>) -> Vec<String> {
-        recording::outstanding(before.unwrap_or_default(), &self.verdicts)
+    /// What still has to pass, also of an earlier run of which this one repeats a part: what that has left makes the exit
+    /// code worse.
+    pub(super) fn settle(&mut self, earlier: Option<&Earlier>) -> Vec<String> {
+        let before = earlier.map(|earlier| earlier.outstanding.clone()).unwrap_or_default();
+        let outstanding = recording::outstanding(before, &self.verdicts);
+        if earlier.is_some() && self.exit == ExitCode::Success && !outstanding.is_empty() {
+            self.exit = ExitCode::RerunIncomplete;
+        }
+        outstanding
+    }
+
+    /// For telling it.
+    pub(super) fn told(
+        self,
+        engine: String,
+        run_id: String,
+        told: Result<(), StdoutError>,
+    ) -> conclude::Ended {
+        let Self { tests, services, exit, kept, failures, .. } = self;
+        conclude::Ended { engine, run_id, told, tests, services, exit, kept, failures }
     }
 
     /// Puts the files in their place. A run without its files has not passed.

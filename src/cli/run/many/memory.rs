@@ -61,7 +61,9 @@ impl Memory {
         let Some(rerun) = &args.many.rerun else { return Ok((selected, None)) };
         let history = self.needed()?;
         let earlier = recording::earlier(history, &Rerun::parse(rerun), &selected.subject)?;
-        selected.wanted.only = Some(earlier.tests.clone());
+        let watched = selected.wanted.only.take();
+        let of_both = |test: &String| watched.as_ref().is_none_or(|watched| watched.contains(test));
+        selected.wanted.only = Some(earlier.tests.iter().filter(|test| of_both(test)).cloned().collect());
         Ok((selected, Some(earlier)))
     }
 

@@ -19,9 +19,9 @@ pub(super) fn wanted<'a>(
     named: impl IntoIterator<Item = Option<&'a Names>>,
 ) -> BTreeMap<&'a str, &'a Network> {
     let mut keys: BTreeSet<&str> = BTreeSet::new();
-    for names in named {
-        match names {
-            Some(names) if !names.0.is_empty() => keys.extend(names.0.iter().map(String::as_str)),
+    for own in named {
+        match own {
+            Some(own) if !own.0.is_empty() => keys.extend(own.0.iter().map(String::as_str)),
             _ => _ = keys.insert(DEFAULT),
         }
     }
@@ -57,20 +57,12 @@ pub(super) fn of_service(
     joined(names, &[service.to_owned()], engine)
 }
 
-fn joined(
-    names: Option<&Names>,
-    aliases: &[String],
-    engine: &BTreeMap<String, String>,
-) -> Vec<NetworkSpec> {
+fn joined(names: Option<&Names>, aliases: &[String], engine: &BTreeMap<String, String>) -> Vec<NetworkSpec> {
     let usual = [DEFAULT.to_owned()];
     let names = names.map(|names| names.0.as_slice()).filter(|names| !names.is_empty()).unwrap_or(&usual);
     let known = names.iter().filter_map(|name| engine.get(name));
     known
-        .map(|name| NetworkSpec {
-            name: name.clone(),
-            aliases: aliases.to_vec(),
-            ..NetworkSpec::default()
-        })
+        .map(|name| NetworkSpec { name: name.clone(), aliases: aliases.to_vec(), ..NetworkSpec::default() })
         .collect()
 }
 

@@ -73,15 +73,15 @@ pub(super) fn find(args: &RunArgs, app: &Running) -> Result<Origin, Failure> {
         }
         return Ok(Origin::Images(images));
     }
-    if many.containers {
+    if many.origin.containers {
         return Ok(Origin::Containers);
     }
-    if many.images {
+    if many.origin.images {
         return Ok(Origin::ImagesOfTheEngine);
     }
     let environment = &app.environment;
     let here = environment.current_dir().join(suite_file::FILE).exists();
-    if selection.suite.is_none() && !many.compose.is_empty() {
+    if selection.suite.is_none() && !many.origin.compose.is_empty() {
         return Ok(Origin::Compose);
     }
     if selection.suite.is_none() && !here {
@@ -110,8 +110,8 @@ fn refuse(args: &RunArgs) -> Result<(), OriginError> {
     let many = &args.many;
     let sources = [
         ("--suite", many.selection.suite.is_some()),
-        ("--containers", many.containers),
-        ("--images", many.images),
+        ("--containers", many.origin.containers),
+        ("--images", many.origin.images),
     ];
     if let Some((flag, _)) = sources.into_iter().find(|(_, given)| *given && !args.images.is_empty()) {
         return Err(OriginError::Twice { flag });

@@ -3,18 +3,26 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use super::super::super::application::Running;
 use super::super::super::flags::output::Format;
-use super::super::super::secrets;
+use super::super::super::{secrets, terminal};
 use super::super::RunArgs;
 use super::super::request::Prepared;
 use super::entry::{self, Entry};
+use super::select::Selected;
 use super::services;
 use crate::error::Failure;
+use crate::exit_code::ExitCode;
 use crate::redact::Redactor;
 use crate::report::sink::ReportError;
+use crate::report::wording::count;
 use crate::report::{ReportRequest, ReportSink};
+use crate::results::{Outcome, RunResults};
 use crate::suite::Suite;
+use crate::suite::listing::Listing;
 
 /// Reports of the command line, and of the suite.
 pub(super) fn open_reports(
@@ -73,4 +81,44 @@ pub(super) fn redactor(
         }
     }
     Redactor::new(all)
+}
+
+/// Says that nothing is selected, and why. Reports say so too: those of other parts of the suite are joined with them.
+pub(super) fn nothing_to_test(
+    selected: &Selected,
+    listing: &Listing<'_>,
+    reports: &[ReportSink],
+) -> ExitCode {
+    let all = count(selected.suite.tests().count() as u64, "test");
+    let why = match (&selected.wanted.only, selected.wanted.partition) {
+        (Some(only), _) if only.is_empty() => "no test of the earlier run has to be run again".to_owned(),
+        (_, Some(part)) if listing.selected > 0 => {
+            format!("of {}, none is in part {part}", count(listing.selected as u64, "selected test"))
+        }
+        _ => format!("none of {all} of {} is selected", selected.shown),
+    };
+    terminal::note(&format!("docker-test: nothing to test: {why}\n"));
+    let results = RunResults {
+        schema: 1,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        run_id: String::new(),
+        engine: String::new(),
+        started_at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+        seconds: 0.0,
+        outcome: Outcome::Skipped,
+        exit_code: ExitCode::NothingToTest.code(),
+        tests: Vec::new(),
+        services: Vec::new(),
+        runs: Vec::new(),
+    };
+    let mut exit = ExitCode::NothingToTest;
+    for report in reports {
+        if let Err(error) = report.write(&results, &mut std::io::stdout().lock())
+            && !error.is_broken_pipe()
+        {
+            terminal::report_failure(&error.into(), &Redactor::default());
+            exit = ExitCode::Error;
+        }
+    }
+    exit
 }

@@ -34,7 +34,7 @@ pub(super) fn container(
         memory: service.resources.memory,
         nano_cpus: service.resources.cpus,
         pids_limit: service.resources.pids,
-        healthcheck: service.healthcheck.as_ref().and_then(healthcheck),
+        healthcheck: service.healthcheck.as_ref().map(healthcheck),
         published: service.ports.iter().map(port).collect(),
         ..ContainerSpec::default()
     };
@@ -58,13 +58,12 @@ pub(super) fn connect(
     spec.networks = networks::of_service(name, service.network.as_ref(), engine_networks);
 }
 
-fn healthcheck(check: &Healthcheck) -> Option<HealthcheckSpec> {
+fn healthcheck(check: &Healthcheck) -> HealthcheckSpec {
     if check.disable == Some(true) {
-        return Some(HealthcheckSpec { test: vec!["NONE".to_owned()], ..HealthcheckSpec::default() });
+        return HealthcheckSpec { test: vec!["NONE".to_owned()], ..HealthcheckSpec::default() };
     }
-    let nanoseconds =
-        |time: Option<Duration>| time.and_then(|time| i64::try_from(time.as_nanos()).ok());
-    Some(HealthcheckSpec {
+    let nanoseconds = |time: Option<Duration>| time.and_then(|time| i64::try_from(time.as_nanos()).ok());
+    HealthcheckSpec {
         // Without a test of its own, the image's is run at other times.
         test: check.test.as_ref().map(|test| test.0.clone()).unwrap_or_default(),
         interval: nanoseconds(check.interval),
@@ -72,7 +71,7 @@ fn healthcheck(check: &Healthcheck) -> Option<HealthcheckSpec> {
         retries: check.retries.map(i64::from),
         start_period: nanoseconds(check.start_period),
         start_interval: nanoseconds(check.start_interval),
-    })
+    }
 }
 
 fn port(port: &Port) -> PublishedPort {

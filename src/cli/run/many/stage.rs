@@ -187,7 +187,8 @@ impl Stage<'_> {
         self.recording.test(known_as, &finished.result);
         let has_passed = recording::has_passed(&finished.result, finished.exit == ExitCode::Success);
         let (Some(keys), Some(recipe)) = (keys, &finished.recipe_key) else { return };
-        if let Some(key) = keys.of(test, recipe, &passed.borrow()) {
+        let key = keys.of(test, recipe, &passed.borrow());
+        if let Some(key) = key {
             self.recording.verdict(key.clone(), known_as, has_passed);
             if has_passed {
                 passed.borrow_mut().insert(test.name.clone(), Some(key));

@@ -19,10 +19,11 @@ use super::networks;
 use super::select::Selected;
 use crate::engine::reference::Reference;
 use crate::error::Failure;
+use crate::image::key::hex;
+use crate::plan::recreate::{Surroundings, network_names};
+use crate::plan::{self, Source};
 use crate::redact::Redactor;
 use crate::runner::Sink;
-use crate::plan::{self, Source};
-use crate::plan::recreate::{Surroundings, network_names};
 use crate::runner::layout::directory_names;
 use crate::runner::secret_files::SecretFiles;
 use crate::runner::suite::{Planned, Test};
@@ -188,7 +189,7 @@ fn suffixes(document: &Document, directory: &Path) -> BTreeMap<String, String> {
 }
 
 fn short_hash(text: &str) -> String {
-    Sha256::digest(text).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(text).get(..4).unwrap_or_default())
 }
 
 /// What plans are made with.
@@ -216,8 +217,7 @@ impl Planner<'_> {
         let planned = planned.map(|mut planned| {
             let container = &mut planned.plan.container;
             if container.networks.is_empty() && planned.plan.source != Source::Container {
-                container.networks =
-                    networks::of_test(entry.test.network.as_ref(), policy, self.networks);
+                container.networks = networks::of_test(entry.test.network.as_ref(), policy, self.networks);
             }
             planned.secret_files = entry.secret_files;
             planned
@@ -241,16 +241,11 @@ impl Planner<'_> {
         }
         let sink = self.sink.of_test(&entry.name);
         let yard = &self.yard;
-        let built;
         let prepared = match &entry.build {
-            None => &entry.prepared,
-            Some(build) => {
-                built = self.built(entry, build, number, sink.clone()).await?;
-                &built
-            }
+            None => entry.prepared.clone(),
+            Some(build) => self.built(entry, build, number, sink.clone()).await?,
         };
-        let (target, mut plan, existing) =
-            prepared.plan(yard.engine, yard.app, &sink, self.found).await?;
+        let (target, mut plan, existing) = prepared.plan(yard.engine, yard.app, &sink, self.found).await?;
         plan.name.clone_from(&entry.name);
         plan.image.clone_from(&entry.image);
         Ok(Planned { plan, target, existing, secret_files: SecretFiles::default() })
@@ -287,7 +282,8 @@ impl Planner<'_> {
         sink: Sink,
     ) -> Result<Prepared, Failure> {
         let name = build::name(self.yard.ledger, number);
-        build::build(build, &name, &self.selected.suite, &entry.prepared.request.build, &self.yard, sink).await?;
+        build::build(build, &name, &self.selected.suite, &entry.prepared.request.build, &self.yard, sink)
+            .await?;
         let mut prepared = entry.prepared.clone().for_image(&name)?;
         // What is built belongs to the run; its test image is found again by the next one.
         let stable = Reference::parse(&format!("docker-test-built/{}:latest", safe(&entry.known_as)))?;
