@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod collect;
+pub mod deployed;
 mod dispose;
 pub mod event;
 pub mod housekeeping;

@@ -106,7 +106,7 @@ fn from_host(host: HostConfig) -> ContainerSpec {
             .unwrap_or_default()
             .into_iter()
             .map(|limit| UlimitSpec {
-                name: limit.name.unwrap_or_default(),
+                name: ulimit(&limit.name.unwrap_or_default()),
                 soft: limit.soft.unwrap_or_default(),
                 hard: limit.hard.unwrap_or_default(),
             })
@@ -159,6 +159,11 @@ fn from_host(host: HostConfig) -> ContainerSpec {
         },
         ..ContainerSpec::default()
     }
+}
+
+/// Podman names it as the kernel does, and takes Docker's name alone.
+fn ulimit(name: &str) -> String {
+    name.strip_prefix("RLIMIT_").map_or_else(|| name.to_owned(), str::to_lowercase)
 }
 
 /// What a creation of ours cannot say, in the API's names.
