@@ -103,7 +103,7 @@ pub struct ContainerSpec {
     /// `-p`: for services alone.
     pub published: Vec<PublishedPort>,
     /// What no flag of ours says, and a container of others may have.
-    pub inherited: InheritedSpec,
+    pub inherited: Box<InheritedSpec>,
 }
 
 /// A health check.

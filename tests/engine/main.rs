@@ -14,6 +14,7 @@ mod build_command;
 mod build_flags;
 mod context;
 mod crash;
+mod deployed;
 mod doctor;
 mod examples;
 mod hidden;

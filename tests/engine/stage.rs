@@ -10,14 +10,14 @@ use docker_test::ledger::RunLedger;
 use docker_test::metadata::labels::Role;
 use docker_test::plan::container::ContainerSpec;
 
-use crate::support::{BASE, docker};
+use crate::support::{BASE, docker, until};
 
 /// A run without a test.
 pub(crate) struct Stage {
     pub(crate) engine: Engine,
     pub(crate) ledger: RunLedger,
     host: Option<String>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Stage {
@@ -39,7 +39,12 @@ impl Stage {
             Engine::open(connected.http, connected.greeting, &address, local, BuilderChoice::Engine).await;
         let state = directory.path().join("state");
         let ledger = RunLedger::begin(&state, &address, BASE, None, Duration::from_mins(10)).unwrap();
-        Self { engine: engine.unwrap(), ledger, host: host.map(str::to_owned), _directory: directory }
+        Self { engine: engine.unwrap(), ledger, host: host.map(str::to_owned), directory: directory }
+    }
+
+    /// A directory that goes with it.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
     }
 
     /// A name that no other run has.
@@ -93,7 +98,14 @@ impl Stage {
             &["volume", "ls", "--filter", &label, "--format", "volume {{.Name}}"],
             &["network", "ls", "--filter", &label, "--format", "network {{.Name}}"],
         ];
-        let listings = listings.iter().map(|listing| self.docker(listing));
+        // Podman's listing fails where something on it is removed meanwhile, by another test for example.
+        let listings = listings.iter().map(|listing| {
+            until("the list is made", || {
+                let host: Vec<&str> = self.host.iter().flat_map(|host| ["-H", host]).collect();
+                let output = std::process::Command::new("docker").args(host).args(*listing).output().unwrap();
+                output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+            })
+        });
         listings.flat_map(|lines| lines.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 

@@ -106,7 +106,7 @@ fn from_host(host: HostConfig) -> ContainerSpec {
             .unwrap_or_default()
             .into_iter()
             .map(|limit| UlimitSpec {
-                name: limit.name.unwrap_or_default(),
+                name: ulimit(&limit.name.unwrap_or_default()),
                 soft: limit.soft.unwrap_or_default(),
                 hard: limit.hard.unwrap_or_default(),
             })
@@ -139,7 +139,7 @@ fn from_host(host: HostConfig) -> ContainerSpec {
         log_driver: text(log.typ),
         log_options: sorted(log.config),
         published: published(host.port_bindings.unwrap_or_default()),
-        inherited: InheritedSpec {
+        inherited: Box::new(InheritedSpec {
             domainname: None,
             dns_search: host.dns_search.unwrap_or_default(),
             dns_options: host.dns_options.unwrap_or_default(),
@@ -156,9 +156,14 @@ fn from_host(host: HostConfig) -> ContainerSpec {
             oom_kill_disable: host.oom_kill_disable.unwrap_or_default(),
             storage_options: sorted(host.storage_opt),
             system_paths_unconfined: unconfined,
-        },
+        }),
         ..ContainerSpec::default()
     }
+}
+
+/// Podman names it as the kernel does, and takes Docker's name alone.
+fn ulimit(name: &str) -> String {
+    name.strip_prefix("RLIMIT_").map_or_else(|| name.to_owned(), str::to_lowercase)
 }
 
 /// What a creation of ours cannot say, in the API's names.
@@ -201,7 +206,8 @@ fn beyond(host: &HostConfig) -> Vec<String> {
         ),
     ]
     .into_iter()
-    .filter_map(|(name, is_set)| is_set.then(|| name.to_owned()))
+    .filter(|(_, is_set)| *is_set)
+    .map(|(name, _)| name.to_owned())
     .collect()
 }
 
@@ -275,7 +281,7 @@ fn mount(mount: Mount) -> MountSpec {
 
 fn mounted(point: MountPoint) -> Mounted {
     Mounted {
-        kind: point.typ.map(|kind| kind.to_string()).unwrap_or_default(),
+        kind: point.typ.unwrap_or_default(),
         name: text(point.name),
         source: point.source.unwrap_or_default(),
         target: point.destination.unwrap_or_default(),

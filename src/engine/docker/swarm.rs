@@ -14,15 +14,11 @@ impl Engine {
     /// The secrets and configs that a container with these labels has as files, in words.
     pub(super) async fn swarm_files(&self, labels: &BTreeMap<String, String>) -> Vec<String> {
         let Some(id) = labels.get(SERVICE_ID) else { return Vec::new() };
-        match self.docker.inspect_service(id, None::<InspectServiceOptions>).await {
-            Ok(service) => files(service),
-            Err(_) => {
-                let name = labels.get(SERVICE_NAME).unwrap_or(id);
-                vec![format!(
-                    "secrets and configs of the Swarm service {name}, which a manager node alone knows"
-                )]
-            }
+        if let Ok(service) = self.docker.inspect_service(id, None::<InspectServiceOptions>).await {
+            return files(service);
         }
+        let name = labels.get(SERVICE_NAME).unwrap_or(id);
+        vec![format!("secrets and configs of the Swarm service {name}, which a manager node alone knows")]
     }
 }
 

@@ -65,7 +65,7 @@ fn composed() -> ContainerRecord {
                 protocol: "tcp".into(),
                 ..PublishedPort::default()
             }],
-            inherited: InheritedSpec { cpu_quota: Some(50_000), ..InheritedSpec::default() },
+            inherited: Box::new(InheritedSpec { cpu_quota: Some(50_000), ..InheritedSpec::default() }),
             ..ContainerSpec::default()
         },
         ..ContainerRecord::default()

@@ -37,6 +37,7 @@ fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
 }
 
 /// Everything that can be said, said once.
+#[expect(clippy::too_many_lines, reason = "one line a field")]
 fn everything() -> ContainerSpec {
     let one = |text: &str| Some(text.to_owned());
     ContainerSpec {
@@ -142,7 +143,7 @@ fn everything() -> ContainerSpec {
             container: 80,
             protocol: "tcp".into(),
         }],
-        inherited: InheritedSpec {
+        inherited: Box::new(InheritedSpec {
             domainname: one("example"),
             dns_search: words(["example"]),
             dns_options: words(["ndots:1"]),
@@ -159,7 +160,7 @@ fn everything() -> ContainerSpec {
             oom_kill_disable: true,
             storage_options: pairs([("size", "1G")]),
             system_paths_unconfined: true,
-        },
+        }),
     }
 }
 
@@ -186,7 +187,8 @@ fn what_the_engine_fills_in_says_nothing() {
             "Config":{"Image":"web:1","Hostname":"","User":"","Env":["A=b","GONE"],"WorkingDir":"","Labels":null},
             "HostConfig":{"NetworkMode":"default","CpuShares":0,"Memory":0,"CgroupParent":"","PidsLimit":null,
               "BlkioDeviceReadBps":[],"MemorySwappiness":-1,"VolumeDriver":"","Links":["/db:/web/store"],
-              "MaskedPaths":["/proc/acpi"],"ReadonlyPaths":["/proc/bus"],"Runtime":"oci","BlkioWeight":10},
+              "MaskedPaths":["/proc/acpi"],"ReadonlyPaths":["/proc/bus"],"Runtime":"oci","BlkioWeight":10,
+              "Ulimits":[{"Name":"RLIMIT_NOFILE","Soft":1,"Hard":2}]},
             "NetworkSettings":{"Networks":{"bridge":{"IPAMConfig":null,"Aliases":null,"MacAddress":"02:42"}}},
             "Mounts":[{"Type":"volume","Name":"v","Source":"/var/lib/v","Destination":"/v"}]}"#,
     );
@@ -194,6 +196,7 @@ fn what_the_engine_fills_in_says_nothing() {
         entrypoint: Some(vec![]),
         env: vec![("A".into(), "b".into())],
         networks: vec![NetworkSpec { name: "bridge".into(), ..NetworkSpec::default() }],
+        ulimits: vec![UlimitSpec { name: "nofile".into(), soft: 1, hard: 2 }],
         ..ContainerSpec::default()
     };
     assert_eq!(read.configuration, expected);
