@@ -115,6 +115,8 @@ pub enum ResourceKind {
     Tag,
     /// An image by id.
     Image,
+    /// A Compose project, with all that it has. Last, since containers of the run may be on its networks.
+    ComposeProject,
 }
 
 impl std::fmt::Display for ResourceKind {
@@ -125,6 +127,7 @@ impl std::fmt::Display for ResourceKind {
             Self::Network => "network",
             Self::Tag => "tag",
             Self::Image => "image",
+            Self::ComposeProject => "compose project",
         })
     }
 }

@@ -5,6 +5,7 @@
 
 mod attach;
 pub mod build;
+mod compose_project;
 mod containers;
 mod creation;
 mod exec;
@@ -15,6 +16,7 @@ mod retry;
 pub mod session;
 
 pub use attach::{Attached, Frame};
+pub use compose_project::{ComposeContainer, NamedResources, PROJECT_PREFIX};
 pub use containers::{Archive, Created};
 pub use creation::{Creation, ResultsVolume};
 pub use images::PullProgress;
