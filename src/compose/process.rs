@@ -51,7 +51,7 @@ impl Said {
 pub(super) struct Call {
     child: Child,
     /// Open for as long as the tool may live.
-    _stdin: Option<ChildStdin>,
+    stdin: Option<ChildStdin>,
     group: Option<Pid>,
     streams: tokio::task::JoinHandle<(Vec<u8>, Vec<u8>)>,
 }
@@ -81,13 +81,14 @@ impl Call {
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let streams =
             tokio::spawn(async move { tokio::join!(read_first(stdout, STDOUT), read_last(stderr, STDERR)) });
-        Ok(Self { child, _stdin: stdin, group, streams })
+        Ok(Self { child, stdin, group, streams })
     }
 
     /// Waits for its end.
     pub(super) async fn ended(&mut self) -> io::Result<Said> {
         let status = self.child.wait().await?;
         self.group = None;
+        drop(self.stdin.take());
         let (stdout, stderr) = match tokio::time::timeout(LAST_WORDS, &mut self.streams).await {
             Ok(read) => read.unwrap_or_default(),
             Err(_) => Default::default(),
@@ -130,4 +131,60 @@ async fn read_last(stream: Option<impl AsyncRead + Unpin>, limit: usize) -> Vec<
         kept.drain(..excess);
     }
     kept.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::install_script;
+
+    const PATH: [(&str, &str); 1] = [("PATH", "/usr/bin:/bin")];
+
+    fn start(directory: &Path, script: &str) -> Call {
+        let program = install_script(directory, "tool", script);
+        Call::start(&program, &["a b".into()], PATH, directory).unwrap()
+    }
+
+    #[tokio::test]
+    async fn exit_code_and_words_are_kept_and_an_argument_stays_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let said = start(directory.path(), r#"echo "$1"; echo "$#" >&2; exit 7"#).ended().await.unwrap();
+        assert_eq!(said.stdout, b"a b\n");
+        assert_eq!((said.words.as_str(), said.ended_with().as_str()), ("1\n", "exit code 7"));
+        let said = start(directory.path(), "echo only here").ended().await.unwrap();
+        assert_eq!(said.words, "only here\n");
+        assert!(said.status.success());
+    }
+
+    #[tokio::test]
+    async fn of_many_words_the_last_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "head -c 300000 /dev/zero | tr '\\0' x >&2; echo end >&2";
+        let said = start(directory.path(), script).ended().await.unwrap();
+        assert_eq!(said.words.len(), STDERR);
+        assert!(said.words.ends_with("xend\n"));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_dropped_ends_with_what_it_has_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let sign = directory.path().join("sign");
+        let script = format!("( sleep 1; touch {0} ) & touch {0}.up; wait", sign.display());
+        let call = start(directory.path(), &script);
+        while !directory.path().join("sign.up").exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(call);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert!(!sign.exists());
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_when_our_end_of_its_standard_input_is_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut call = start(directory.path(), "sleep 30 & wait");
+        drop(call.stdin.take());
+        let ended = tokio::time::timeout(Duration::from_secs(10), call.ended()).await;
+        assert_eq!(ended.unwrap().unwrap().ended_with(), "signal 9");
+    }
 }

@@ -202,3 +202,100 @@ fn engine_words(endpoint: &Endpoint) -> Vec<OsString> {
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::install_script;
+
+    const SOCKET: &str = "unix:///run/e.sock";
+
+    fn endpoint(text: &str) -> Endpoint {
+        Endpoint::parse(text, None).unwrap()
+    }
+
+    async fn find(scripts: &[(&str, &str)]) -> Result<ComposeTool, ComposeError> {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, script) in scripts {
+            install_script(directory.path(), name, script);
+        }
+        let environment = Environment::from_pairs([("PATH", directory.path().to_str().unwrap())]);
+        let redactor = Arc::new(Redactor::new(["hunter2-secret".to_owned()]));
+        ComposeTool::find(&environment, &endpoint(SOCKET), redactor).await
+    }
+
+    fn words(tool: &ComposeTool, project: Option<&str>) -> String {
+        let arguments = tool.arguments(&["/a.yaml".into(), "/b.yaml".into()], project, &["config"]);
+        arguments.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[tokio::test]
+    async fn the_plugin_is_taken_where_both_are_there() {
+        let plugin = r#"[ "$*" = "compose version --short" ] && echo v2.27.1-desktop.1"#;
+        let tool = find(&[("docker", plugin), ("docker-compose", "echo 1.29.2")]).await.unwrap();
+        assert_eq!(tool.describe(), "docker compose 2.27.1-desktop.1");
+        let expected = "compose --ansi never --profile * --file /a.yaml --file /b.yaml config";
+        assert_eq!(words(&tool, None), expected);
+    }
+
+    #[tokio::test]
+    async fn without_the_plugin_the_first_version_is_called_in_its_own_words() {
+        let lacking = ("docker", "echo \"docker: 'compose' is not a docker command.\" >&2; exit 1");
+        let tool = find(&[lacking, ("docker-compose", "echo 1.29.2")]).await.unwrap();
+        assert_eq!(tool.describe(), "docker-compose 1.29.2");
+        let expected = "--ansi never --project-name p --file /a.yaml --file /b.yaml config";
+        assert_eq!(words(&tool, Some("p")), expected);
+        let tool = find(&[("docker-compose", "echo 1.25.0")]).await.unwrap();
+        assert!(words(&tool, None).starts_with("--no-ansi --file"), "{}", words(&tool, None));
+    }
+
+    #[tokio::test]
+    async fn where_there_is_neither_both_are_named_with_what_was_said() {
+        let error = find(&[]).await.unwrap_err();
+        assert!(error.to_string().contains("`docker compose` nor `docker-compose`"), "{error}");
+        // A help text is not a version, whatever the exit code.
+        let error = find(&[("docker", "echo 'unknown: hunter2-secret'")]).await.unwrap_err();
+        assert!(error.to_string().ends_with("is installed (unknown: ***)"), "{error}");
+    }
+
+    #[test]
+    fn the_tool_talks_to_our_engine_whatever_the_environment_says() {
+        let environment = Environment::from_pairs([
+            ("DOCKER_HOST", "tcp://other:1"),
+            ("DOCKER_CONTEXT", "other"),
+            ("DOCKER_TLS_VERIFY", "1"),
+            ("COMPOSE_FILE", "other.yaml"),
+            ("COMPOSE_ANSI", "always"),
+            ("COMPOSE_PROFILES", "debug"),
+            ("COMPOSE_PROJECT_NAME", "shop"),
+            ("TAG", "7"),
+        ]);
+        let variables = variables(&environment, &endpoint(SOCKET));
+        assert_eq!(variables["DOCKER_HOST"], SOCKET);
+        for gone in ["DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "COMPOSE_FILE"] {
+            assert!(!variables.contains_key(gone), "{gone}");
+        }
+        assert_eq!(variables["COMPOSE_ANSI"], "never");
+        let kept = ["COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "TAG"].map(|name| variables[name].as_str());
+        assert_eq!(kept, ["debug", "shop", "7"]);
+    }
+
+    #[test]
+    fn an_encrypted_engine_is_named_with_its_files() {
+        let material = TlsMaterial { ca: Some("/c/ca.pem".into()), cert: None, key: None, verify: true };
+        let endpoint = Endpoint::parse("tcp://[::1]:2376", Some(&material)).unwrap();
+        let words = engine_words(&endpoint);
+        assert_eq!(words, ["--host", "tcp://[::1]:2376", "--tlsverify", "--tlscacert", "/c/ca.pem"]);
+        assert!(!variables(&Environment::from_pairs([("A", "b")]), &endpoint).contains_key("DOCKER_HOST"));
+        assert!(engine_words(&self::endpoint(SOCKET)).is_empty());
+    }
+
+    #[test]
+    fn a_version_is_read_with_whatever_a_vendor_adds() {
+        let read = |text| Version::parse(text).map(|version| (version.major, version.minor));
+        assert_eq!(read("1.29.2\n"), Some((1, 29)));
+        assert_eq!(read("v2.3.3+ds1-1"), Some((2, 3)));
+        assert_eq!(read("dev"), None);
+        assert_eq!(read("1.29.2, build unknown"), None);
+    }
+}

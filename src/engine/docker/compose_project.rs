@@ -238,7 +238,7 @@ impl Engine {
             let outcome = self.docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;
             outcomes.push(outcome.map_err(|error| refine("remove", "volume", &volume.name, error)));
         }
-        let references = HashMap::from([("reference".to_owned(), vec![format!("{project}[_-]*:*")])]);
+        let references = HashMap::from([("reference".to_owned(), vec![format!("{project}*:*")])]);
         let images = asked_again(|| {
             let options = ListImagesOptionsBuilder::new().filters(&references).build();
             self.docker.list_images(Some(options))
