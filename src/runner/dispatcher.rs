@@ -15,7 +15,7 @@ use super::event::RunEvent;
 use super::executor::{self, Executed, Execution};
 use super::halt::{self, Halt};
 use super::layout::{Layout, SERVICES};
-use super::services::{Ground, Happened, Happening, Services};
+use super::services::{Ground, Happened, Happening, Services, cause_of};
 use super::suite::{Ended, Finished, Planned, Suite, Test};
 use crate::error::{Category, Diagnose, Failure};
 use crate::metadata::duration;
@@ -96,7 +96,9 @@ pub async fn run(
         let never = || test.not_run(Outcome::Aborted, Cause::NotRun { reason: "the run ended".to_owned() });
         finished.unwrap_or_else(never)
     });
-    Ok(Ended { tests: tests.collect(), services: dispatcher.services.results(), out_of_time })
+    let tests = tests.collect();
+    let (services, lost) = dispatcher.services.results();
+    Ok(Ended { tests, services, lost, out_of_time })
 }
 
 fn item(test: &Test) -> Item {
@@ -124,6 +126,7 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
         let mut heard = interrupts.clone();
         let mut interrupted = false;
         self.end_skipped();
+        happenings.extend(self.begin_with_project());
         loop {
             self.start_services(ground, interrupts, &happenings);
             self.start_tests(interrupts, &running);
@@ -183,6 +186,26 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
             if let Some(cause) = &test.skipped {
                 self.scheduler.started(at);
                 self.settle(at, test.not_run(Outcome::Skipped, cause.clone()), None);
+            }
+        }
+    }
+
+    /// Services of a compose project are there already, or are not to be had.
+    fn begin_with_project(&mut self) -> Option<Happening<'a>> {
+        let project = self.suite.project?;
+        match &project.started {
+            Ok(started) => {
+                for name in &project.names {
+                    self.scheduler.service_ready(name);
+                }
+                Some(Box::pin(async move { Happened::Lost(started.ended().await) }))
+            }
+            Err(failure) => {
+                let cause = cause_of(failure);
+                for name in &project.names {
+                    self.lose_named(name, &cause);
+                }
+                None
             }
         }
     }
@@ -387,6 +410,15 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
                     self.lose_service(at, &cause);
                 }
             }
+            Happened::Lost(failure) => {
+                let cause = cause_of(&failure);
+                self.suite.sink.event(RunEvent::ServiceFailed {
+                    service: failure.service.clone(),
+                    message: failure.problem.clone(),
+                    log_tail: failure.log_tail.clone(),
+                });
+                self.lose_named(&failure.service, &cause);
+            }
             Happened::Removed(problem) => {
                 self.services.removed();
                 self.warn(problem);
@@ -403,7 +435,17 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
             let cause = self.services.never_started(other, &problem, &self.suite.sink);
             self.lose_service(other, &cause);
         }
-        for test in self.scheduler.running_with(&name).collect::<Vec<_>>() {
+        self.lose_tests(&name, cause);
+    }
+
+    /// A service of a compose project is of no use any more.
+    fn lose_named(&mut self, name: &str, cause: &Cause) {
+        self.services.lose(name, cause.clone());
+        self.lose_tests(name, cause);
+    }
+
+    fn lose_tests(&mut self, name: &str, cause: &Cause) {
+        for test in self.scheduler.running_with(name).collect::<Vec<_>>() {
             let is_chaos = self.suite.tests.get(test).is_some_and(|test| test.blank().test_type == CHAOS);
             if let Some(slot) = self.slots.get(&test).filter(|_| !is_chaos) {
                 let reason = format!("the service {name} is gone");
@@ -411,7 +453,7 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
                 halt::say(&slot.halts, Halt { reason, outcome, cause });
             }
         }
-        let not_run = self.scheduler.service_failed(&name);
+        let not_run = self.scheduler.service_failed(name);
         self.give_up(not_run);
     }
 

@@ -5,6 +5,7 @@
 
 mod build;
 mod cache;
+mod compose;
 mod done;
 mod entry;
 mod memory;
@@ -113,7 +114,7 @@ async fn run(
     let reports = outputs::open_reports(args, base, origin.suite(), app)?;
     let connection = connect::connect(&args.options.engine, app).await?;
     let found = Found::default();
-    let mut selected = select::select(args, origin, base, app, &connection.engine, &found).await?;
+    let mut selected = select::select(args, origin, base, app, &connection, &found).await?;
     selected.wanted.only = only;
     let state = app.state_dir()?;
     let mut memory = Memory::open(&state).await;

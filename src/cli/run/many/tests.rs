@@ -14,6 +14,7 @@ use super::super::RunOptions;
 use super::super::found::Found;
 use super::super::request::Prepared;
 use super::build::{self, Yard};
+use super::compose::Composed;
 use super::entry::{self, Entry};
 use super::networks;
 use super::select::Selected;
@@ -33,7 +34,7 @@ use crate::suite::Suite;
 use crate::suite::document::{self, Document};
 use crate::suite::listing::{Listed, Listing};
 use crate::suite::needs::Need;
-use crate::suite::policy::Policy;
+use crate::suite::policy::{Access, Policy};
 
 /// The command line as each test has it: with its own options above the defaults.
 pub(super) struct CommandLines<'a> {
@@ -134,7 +135,11 @@ fn entry(
     }
     let container = selected.containers.get(name).cloned();
     // A container may be of an image that has no name any more.
-    let mut prepared = if container.is_some() { base } else { base.for_image(&image)? };
+    let is_container = container.is_some() || selected.tests_itself;
+    let mut prepared = if is_container { base } else { base.for_image(&image)? };
+    if selected.tests_itself {
+        prepared.request.test_type.clone_from(&test.test_type);
+    }
     let mut values = Vec::new();
     let mut secret_files = SecretFiles::default();
     if is_written {
@@ -197,6 +202,7 @@ pub(super) struct Planner<'a> {
     pub(super) yard: Yard<'a>,
     pub(super) selected: &'a Selected,
     pub(super) networks: &'a BTreeMap<String, String>,
+    pub(super) composed: Option<&'a Composed>,
     pub(super) found: &'a Found,
     pub(super) sink: &'a Sink,
     pub(super) flaky_fails: bool,
@@ -217,14 +223,20 @@ impl Planner<'_> {
         let planned = planned.map(|mut planned| {
             let container = &mut planned.plan.container;
             if container.networks.is_empty() && planned.plan.source != Source::Container {
-                container.networks = networks::of_test(entry.test.network.as_ref(), policy, self.networks);
+                let mut joined = networks::of_test(entry.test.network.as_ref(), policy, self.networks);
+                if let Some(composed) = self.composed.filter(|_| policy.network == Access::Granted) {
+                    joined.extend(composed.further(&entry.needs, &joined));
+                }
+                container.networks = joined;
             }
             planned.secret_files = entry.secret_files;
             planned
         });
+        let container = planned.as_ref().ok().filter(|planned| planned.plan.source == Source::Container);
+        let image = container.map(|planned| planned.plan.image.clone());
         Test {
             name: entry.name,
-            image: entry.image,
+            image: image.unwrap_or(entry.image),
             directory,
             planned,
             policy,
@@ -236,7 +248,8 @@ impl Planner<'_> {
     }
 
     async fn try_plan(&self, entry: &Entry, number: usize) -> Result<Planned, Failure> {
-        if let Some(container) = &entry.container {
+        let sut = self.composed.and_then(|composed| composed.sut.as_ref());
+        if let Some(container) = entry.container.as_ref().or(sut) {
             return self.of_container(entry, container).await;
         }
         let sink = self.sink.of_test(&entry.name);
