@@ -11,6 +11,7 @@ mod connect;
 mod doctor;
 pub mod flags;
 mod generate;
+mod history;
 mod init;
 mod inspect;
 mod list;
@@ -21,6 +22,7 @@ mod results;
 mod run;
 mod secrets;
 mod state;
+mod suite_file;
 mod terminal;
 
 use std::ffi::OsString;
@@ -70,6 +72,8 @@ enum Command {
     List(list::ListArgs),
     /// Write a docker-test.yaml to start from.
     Init(init::InitArgs),
+    /// List earlier runs, and which tests are flaky or slow.
+    History(history::HistoryArgs),
     /// Fetch the results of a run whose engine went away.
     Results(results::ResultsArgs),
     /// Work with reports of earlier runs.
@@ -138,7 +142,7 @@ struct Parsed {
 }
 
 fn parse(environment: &Environment, command: clap::Command, argv: &[OsString]) -> Result<Parsed, Stop> {
-    let file = environment.current_dir().join("docker-test.yaml");
+    let file = suite_file::of_command_line(&command, argv, environment);
     // `init` replaces the file, whatever is wrong with it.
     let settings = if argv.get(1).is_some_and(|word| word == "init") {
         None
@@ -157,8 +161,22 @@ fn parse(environment: &Environment, command: clap::Command, argv: &[OsString]) -
         error @ ParseError::Layer { .. } => Stop::Failed(Failure::from(error)),
     })?;
     let cli = Cli::from_arg_matches(&parsed.matches).map_err(|error| Stop::Said(said(error)))?;
-    let application = Application { environment: environment.clone(), origins: parsed.origins };
+    let application = Application { environment: environment.clone(), origins: parsed.origins, argv: argv.into() };
     Ok(Parsed { cli, application })
+}
+
+/// Reads the command line of `run` again, with the options of one test above the defaults of its suite.
+fn parse_again(
+    argv: &[OsString],
+    environment: &Environment,
+    settings: &Settings,
+) -> Result<(run::RunOptions, flags::layers::Origins), ParseError> {
+    let layers = Layers { environment, settings: Some(settings) };
+    let parsed = layers::parse(command(), argv, &layers)?;
+    let usage = |error: clap::Error| ParseError::Usage(Box::new(error));
+    let missing = || usage(clap::Error::new(ErrorKind::MissingSubcommand));
+    let given = parsed.matches.subcommand_matches("run").ok_or_else(missing)?;
+    Ok((run::RunOptions::from_arg_matches(given).map_err(usage)?, parsed.origins))
 }
 
 fn subcommands(command: &clap::Command) -> Vec<String> {
@@ -193,9 +211,6 @@ fn tip(error: &clap::Error) -> Option<&'static str> {
         ErrorKind::UnknownArgument if takes_command && !argument.starts_with('-') => {
             Some("the command of the test stands after `--`: docker-test IMAGE -- COMMAND ARG…")
         }
-        ErrorKind::MissingRequiredArgument if argument.starts_with("<IMAGE") => {
-            Some("name the image under test, such as: docker-test run shop:1.4")
-        }
         _ => None,
     }
 }
@@ -207,6 +222,7 @@ fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
         Command::Report(args) => report::execute(args, &application),
         Command::List(args) => list::execute(args, &application),
         Command::Init(args) => init::execute(&args, &application),
+        Command::History(args) => history::execute(&args, &application),
         Command::Run(args) => {
             application.block_on(OnSignal::WindUp, async move |app| Box::pin(run::execute(*args, app)).await)
         }

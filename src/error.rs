@@ -8,6 +8,7 @@ mod nearest;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 pub use excerpt::{excerpt, shown_line};
 pub use nearest::nearest;
@@ -44,12 +45,14 @@ pub trait Diagnose {
     }
 }
 
-/// A classified error on its way to the terminal: the chain of causes, and the hint.
+/// A classified error on its way to the terminal: the chain of causes, and the hint. Tests that share what failed share
+/// the error.
+#[derive(Clone)]
 pub struct Failure {
     category: Category,
     hint: Option<String>,
     place: Option<String>,
-    source: Box<dyn StdError + Send + Sync + 'static>,
+    source: Arc<dyn StdError + Send + Sync + 'static>,
 }
 
 impl Failure {
@@ -95,7 +98,7 @@ where
     E: Diagnose + StdError + Send + Sync + 'static,
 {
     fn from(error: E) -> Self {
-        Self { category: error.category(), hint: error.hint(), place: None, source: Box::new(error) }
+        Self { category: error.category(), hint: error.hint(), place: None, source: Arc::new(error) }
     }
 }
 

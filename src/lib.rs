@@ -10,6 +10,7 @@
 //! - [`ledger`]: everything created on an engine is written down first and removed by one piece of code
 //! - [`runner`]: attempts, time, signals, cleanup
 //! - [`results`]: the outcome model, and the files and cases that a test leaves
+//! - [`history`]: what ran when and what became of it, in one file that later runs ask
 //! - [`report`]: results → screen and files
 //! - [`cli`]: flags in, exit code out
 //!
@@ -20,6 +21,7 @@ pub mod engine;
 pub mod environment;
 pub mod error;
 pub mod exit_code;
+pub mod history;
 pub mod image;
 pub mod input;
 pub mod ledger;

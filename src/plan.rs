@@ -11,6 +11,7 @@ mod find;
 pub mod of_container;
 pub mod recreate;
 mod resolve;
+mod retries;
 mod runs;
 pub mod service;
 mod source;
@@ -23,6 +24,7 @@ pub use error::PlanError;
 pub use of_container::of_container;
 pub(crate) use resolve::PINNED_PLACEHOLDER;
 pub use resolve::resolve;
+pub use retries::{DEFAULT_BACKOFF, Retries};
 pub use source::Source;
 
 use std::path::PathBuf;
@@ -59,8 +61,16 @@ pub struct Request {
     pub build: BuildSpec,
     /// Run flags.
     pub container: ContainerSpec,
+    /// Its type, where a suite says it: it wins over the label.
+    pub test_type: Option<String>,
+    /// Its results path, where a suite says it: it wins over the label.
+    pub results: Option<String>,
     /// `--timeout`, where given: it wins over the label.
     pub timeout: Option<Duration>,
+    /// `--retries`, where given: it wins over the label.
+    pub retries: Option<u32>,
+    /// `--retry-backoff`
+    pub backoff: Option<Duration>,
     /// The other limits.
     pub limits: Limits,
     /// How the verdict is reached.
@@ -243,6 +253,8 @@ pub struct TestPlan {
     pub results_volume: bool,
     /// Limits.
     pub limits: Limits,
+    /// Retries.
+    pub retries: Retries,
     /// Verdict.
     pub verdict: VerdictPolicy,
     /// Keep.

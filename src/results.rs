@@ -13,6 +13,8 @@ pub mod stored;
 pub mod tap;
 pub mod verdict;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 pub use merge::MergedRun;
@@ -115,9 +117,21 @@ pub enum Cause {
         /// The limit in bytes.
         limit: u64,
     },
-    /// A service that the test needs did not become ready, or ended.
+    /// It was not run: a run that the user cut short, or a limit of his.
+    NotRun {
+        /// Why.
+        reason: String,
+    },
+    /// It was not run: nothing that it depends on has changed since it passed.
+    Cached {
+        /// The run in which it passed.
+        run_id: String,
+        /// When, RFC 3339, UTC.
+        at: String,
+    },
+    /// A service or a test that the test needs did not become ready, ended, or did not pass.
     DependencyFailed {
-        /// Name of the service.
+        /// Name of the service or test.
         service: String,
         /// What became of it.
         message: String,
@@ -298,6 +312,19 @@ impl TestResult {
     pub fn last_attempt(&self) -> Option<&Attempt> {
         self.attempts.last()
     }
+}
+
+/// What a run of these tests has come to: the worst of them. Those that were not run because another one did not pass say
+/// nothing that it does not say itself.
+#[must_use]
+pub fn worst_outcome(tests: &[TestResult]) -> Option<Outcome> {
+    let names: BTreeSet<&str> = tests.iter().map(|test| test.name.as_str()).collect();
+    let follows = |test: &TestResult| match &test.cause {
+        Some(Cause::DependencyFailed { service, .. }) => names.contains(service.as_str()),
+        _ => false,
+    };
+    let own = tests.iter().filter(|test| !follows(test)).map(|test| test.outcome);
+    own.max_by_key(|outcome| outcome.severity())
 }
 
 /// The whole run.

@@ -4,16 +4,24 @@
 //! [`crate::results`].
 
 pub mod attempt;
+pub mod builds;
 pub mod collect;
-pub mod deployed;
+pub mod dispatcher;
 mod dispose;
 pub mod event;
+pub mod executor;
+pub mod halt;
 pub mod housekeeping;
+pub mod layout;
 pub mod log_file;
+pub mod networks;
 mod output;
+pub mod retry;
 pub mod secret_files;
 pub mod service;
+pub mod services;
 pub mod single;
+pub mod suite;
 mod supervise;
 pub mod target;
 mod upload_archive;

@@ -45,6 +45,18 @@ impl Settings {
         }
     }
 
+    /// Settings in which `more` stands above what `base` says: the options of one test of the suite at `path`.
+    #[must_use]
+    pub fn with_options(base: Option<&Self>, path: &Path, more: &[(String, Vec<String>)]) -> Self {
+        let mut defaults = base.map(|base| base.document.defaults.clone()).unwrap_or_default();
+        for (key, values) in more {
+            defaults.retain(|(known, _)| known != key);
+            defaults.push((key.clone(), values.clone()));
+        }
+        let text = base.map(|base| base.text.clone()).unwrap_or_default();
+        Self { path: path.to_owned(), text, document: Document { defaults } }
+    }
+
     /// The values of a key of `defaults`, as text: one for a scalar, one an item for a list, `NAME=value` for a
     /// mapping. `None` where the key is absent or empty.
     #[must_use]

@@ -102,6 +102,11 @@ fn bollard_is_named_by_the_engine_alone() {
 }
 
 #[test]
+fn the_database_is_named_by_the_history_alone() {
+    nowhere_but(&["history"], &["rusqlite"]);
+}
+
+#[test]
 fn clap_is_named_by_the_command_line_alone() {
     nowhere_but(&["cli"], &["clap::", "use clap", "clap_complete", "clap_mangen"]);
 }
@@ -119,7 +124,8 @@ fn only_the_ledger_permits_creation_and_removal() {
 
 #[test]
 fn nothing_knows_what_comes_after_it() {
-    let below_report = ["metadata", "plan", "suite", "image", "engine", "ledger", "runner", "results"];
+    let below_report =
+        ["metadata", "plan", "suite", "image", "engine", "ledger", "runner", "results", "history"];
     never_in(&below_report, &["crate::report", "crate::cli", "crate::settings"]);
     never_in(&["report"], &["crate::cli"]);
     never_in(
@@ -128,6 +134,7 @@ fn nothing_knows_what_comes_after_it() {
     );
     never_in(&["suite"], &["crate::image", "crate::runner", "crate::results", "crate::ledger"]);
     never_in(&["engine"], &["crate::runner", "crate::results", "crate::ledger"]);
+    never_in(&["history"], &["crate::image", "crate::engine", "crate::ledger", "crate::runner"]);
 }
 
 #[test]

@@ -8,6 +8,8 @@
 
 use std::path::{Path, PathBuf};
 
+use docker_test::history::{AttemptRecord, History, RunEnd, RunStart, TestRecord};
+use docker_test::results::{Cause, Outcome};
 use snapbox::cmd::{Command, OutputAssert};
 use snapbox::{Assert, Redactions, file, str};
 use tempfile::TempDir;
@@ -81,6 +83,9 @@ fn help_of_every_subcommand_names_flags_defaults_and_variables() {
     world.run(&["report", "merge", "--help"]).success().stdout_eq(file!["snapshots/help-report-merge.txt"]);
     world.run(&["list", "--help"]).success().stdout_eq(file!["snapshots/help-list.txt"]);
     world.run(&["init", "--help"]).success().stdout_eq(file!["snapshots/help-init.txt"]);
+    world.run(&["history", "--help"]).success().stdout_eq(file!["snapshots/help-history.txt"]);
+    world.run(&["history", "show", "--help"]).success().stdout_eq(file!["snapshots/help-history-show.txt"]);
+    world.run(&["history", "tests", "--help"]).success().stdout_eq(file!["snapshots/help-history-tests.txt"]);
     world.run(&["results", "--help"]).success().stdout_eq(file!["snapshots/help-results.txt"]);
     world.run(&["prune", "--help"]).success().stdout_eq(file!["snapshots/help-prune.txt"]);
     world.run(&["doctor", "--help"]).success().stdout_eq(file!["snapshots/help-doctor.txt"]);
@@ -511,6 +516,7 @@ fn every_shell_gets_a_script_that_knows_every_subcommand() {
             "generate",
             "list",
             "init",
+            "history",
             "results",
             "prune",
             "doctor",
@@ -538,7 +544,7 @@ fn manual_pages_are_roff_and_an_unknown_one_is_answered_with_those_there_are() {
     world.run(&["man", "prune"]).success().stdout_eq("...\n.SH OPTIONS\n...\n");
     world.run(&["man", "nosuch"]).code(125).stderr_eq(str![[r#"
 docker-test: there is no subcommand `nosuch`
-  hint: there are run, build, inspect, generate, list, init, results, report, prune, doctor, completions, man
+  hint: there are run, build, inspect, generate, list, init, history, results, report, prune, doctor, completions, man
 
 "#]]);
 }
@@ -816,7 +822,7 @@ fn help_about_what_is_not_there_says_what_there_is() {
     world.run(&["help", "help"]).success().stdout_eq(file!["snapshots/help.txt"]);
     world.run(&["help", "biuld"]).code(125).stdout_eq("").stderr_eq(str![[r#"
 docker-test: there is no subcommand `biuld`
-  hint: did you mean `build`? There are run, build, inspect, generate, list, init, results, report, prune, doctor, completions, man
+  hint: did you mean `build`? There are run, build, inspect, generate, list, init, history, results, report, prune, doctor, completions, man
 
 "#]]);
 }
@@ -1189,4 +1195,245 @@ docker-test: cannot write [HOME]/docker-test.yaml
 "#]]);
     let left = std::fs::read_dir(world.home.path()).unwrap().count();
     assert_eq!(left, 1, "nothing half-written is left");
+}
+
+/// A run of a suite that failed, a rerun of it that passed, and one that was killed.
+fn with_history(world: &World) {
+    let state = world.home.path().join(".local/state/docker-test");
+    let subject = "/home/ada/shop/docker-test.yaml";
+    let selected = ["checkout".to_owned(), "cart".to_owned()];
+    let begin = |id: &str, parent: Option<&str>, started_at: &str, selected: &[String]| {
+        let mut history = History::open(&state).unwrap();
+        let (engine, version) = ("Docker Engine 20.10.24", "0.0.9");
+        let start = RunStart { id, subject, engine, version, started_at, parent, selected };
+        history.begin_run(&start).unwrap();
+        history
+    };
+    let test = |name: &str, outcomes: &[Outcome], cause: Option<Cause>| TestRecord {
+        name: name.to_owned(),
+        image: format!("shop/{name}:1.4"),
+        image_id: "sha256:0123456789abcdef".to_owned(),
+        test_type: "integration".to_owned(),
+        outcome: if outcomes.len() > 1 { Outcome::Flaky } else { outcomes[0] },
+        cause,
+        seconds: outcomes.iter().map(|_| 1.5).sum(),
+        slot: Some(1),
+        attempts: (1..)
+            .zip(outcomes)
+            .map(|(number, &outcome)| AttemptRecord {
+                number,
+                outcome,
+                seconds: 1.5,
+                started_at: Some("2026-11-21T06:30:01Z".to_owned()),
+            })
+            .collect(),
+    };
+    let end = |outcome, exit_code, outstanding: &[&str]| RunEnd {
+        outcome,
+        exit_code,
+        seconds: 4.25,
+        outstanding: outstanding.iter().map(|&name| name.to_owned()).collect(),
+    };
+    let mut history = begin("6b0147d0-aaaaaa", None, "2026-11-21T06:30:00Z", &selected);
+    let cause = Some(Cause::ExitCode { code: 3 });
+    history.record_test("6b0147d0-aaaaaa", &test("checkout", &[Outcome::Failed], cause)).unwrap();
+    let flaky = test("cart", &[Outcome::Failed, Outcome::Passed], None);
+    history.record_test("6b0147d0-aaaaaa", &flaky).unwrap();
+    history.finish_run("6b0147d0-aaaaaa", &end(Outcome::Failed, 1, &["checkout"])).unwrap();
+    let mut history =
+        begin("6b0147d1-bbbbbb", Some("6b0147d0-aaaaaa"), "2026-11-21T06:31:00Z", &selected[..1]);
+    history.record_test("6b0147d1-bbbbbb", &test("checkout", &[Outcome::Passed], None)).unwrap();
+    history.finish_run("6b0147d1-bbbbbb", &end(Outcome::Passed, 0, &[])).unwrap();
+    begin("6b0147d2-cccccc", None, "2026-11-21T06:32:00Z", &selected);
+}
+
+#[test]
+fn the_history_lists_runs_newest_first() {
+    let world = World::at_home();
+    with_history(&world);
+    world
+        .run(&["history"])
+        .success()
+        .stdout_eq(str![[r#"
+RUN              WHEN (UTC)        OUTCOME      PASSED  FAILED  FLAKY  TIME  SUBJECT
+6b0147d2-cccccc  2026-11-21 06:32  did not end       0       0      0        …/shop/docker-test.yaml
+6b0147d1-bbbbbb  2026-11-21 06:31  passed            1       0      0  4.2s  …/shop/docker-test.yaml
+6b0147d0-aaaaaa  2026-11-21 06:30  failed            0       1      1  4.2s  …/shop/docker-test.yaml
+
+"#]])
+        .stderr_eq("");
+    world.run(&["history", "--limit", "1", "--format", "json"]).success().stdout_eq(str![[r#"
+[
+  {"run_id":"6b0147d2-cccccc","subject":"/home/ada/shop/docker-test.yaml","engine":"Docker Engine 20.10.24","version":"0.0.9","started_at":"2026-11-21T06:32:00Z","parent":null,"selected":2,"state":"did_not_end","outcome":null,"exit_code":null,"seconds":null,"counts":{"passed":0,"failed":0,"flaky":0,"skipped":0}}
+]
+
+"#]]).stderr_eq("");
+    let suite = ["history", "--suite", "/home/ada/shop/docker-test.yaml", "--format", "json"];
+    let output = world.run(&suite).success().get_output().clone();
+    let runs: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(runs.as_array().unwrap().len(), 3);
+    let note = "docker-test: no run of shop:1.4 is in the history yet\n";
+    world.run(&["history", "--subject", "shop:1.4"]).success().stdout_eq("").stderr_eq(note);
+}
+
+#[test]
+fn the_history_shows_a_run_by_the_beginning_of_its_id() {
+    let world = World::at_home();
+    with_history(&world);
+    world
+        .run(&["history", "show", "6b0147d0"])
+        .success()
+        .stdout_eq(str![[r#"
+run       6b0147d0-aaaaaa
+subject   /home/ada/shop/docker-test.yaml
+when      2026-11-21 06:30 UTC
+outcome   failed in 4.2s, exit code 1
+tests     1 failed, 1 flaky of 2 tests
+engine    Docker Engine 20.10.24, docker-test 0.0.9
+
+TEST      OUTCOME  TIME  ATTEMPTS                  IMAGE              IMAGE ID
+checkout  failed   1.5s  1                         shop/checkout:1.4  0123456789ab
+cart      flaky      3s  failed 1.5s, passed 1.5s  shop/cart:1.4      0123456789ab
+
+checkout: the test command ended with exit code 3
+
+still to pass
+  checkout
+
+"#]])
+        .stderr_eq("");
+    world.run(&["history", "show", "6b0147d1", "--format", "json"]).success().stdout_eq(str![[r#"
+{"run_id":"6b0147d1-bbbbbb","subject":"/home/ada/shop/docker-test.yaml","engine":"Docker Engine 20.10.24","version":"0.0.9","started_at":"2026-11-21T06:31:00Z","parent":"6b0147d0-aaaaaa","selected":1,"state":"ended","outcome":"passed","exit_code":0,"seconds":4.25,"counts":{"passed":1,"failed":0,"flaky":0,"skipped":0},"tests":[{"name":"checkout","image":"shop/checkout:1.4","image_id":"sha256:0123456789abcdef","type":"integration","outcome":"passed","cause":null,"seconds":1.5,"slot":1,"attempts":[{"number":1,"outcome":"passed","seconds":1.5,"started_at":"2026-11-21T06:30:01Z"}]}],"outstanding":[]}
+
+"#]]).stderr_eq("");
+    world
+        .run(&["history", "show", "6b0147d2"])
+        .success()
+        .stdout_eq(str![[r#"
+run       6b0147d2-cccccc
+subject   /home/ada/shop/docker-test.yaml
+when      2026-11-21 06:32 UTC
+outcome   did not end
+tests     none of 2 tests
+engine    Docker Engine 20.10.24, docker-test 0.0.9
+
+still to pass
+  checkout, cart
+
+"#]])
+        .stderr_eq("");
+    world.run(&["history", "show", "6b"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: several runs begin with 6b: 6b0147d2-cccccc, 6b0147d1-bbbbbb, 6b0147d0-aaaaaa
+  hint: give more of the id
+
+"#]]);
+    world.run(&["history", "show", "7"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: there is no run 7 in the history
+  hint: `docker-test history` lists the runs
+
+"#]]);
+}
+
+#[test]
+fn the_history_tells_flaky_tests_from_slow_ones() {
+    let world = World::at_home();
+    with_history(&world);
+    world
+        .run(&["history", "tests"])
+        .success()
+        .stdout_eq(str![[r#"
+TEST      RUNS  FAILED  FLAKY  RATE  MEDIAN   MAX  LAST
+cart         1       0      1  100%      3s    3s  flaky
+checkout     2       1      0    0%    1.5s  1.5s  passed
+
+"#]])
+        .stderr_eq("");
+    world.run(&["history", "tests", "--sort", "slow", "--limit", "1"]).success().stdout_eq(str![[r#"
+TEST  RUNS  FAILED  FLAKY  RATE  MEDIAN  MAX  LAST
+cart     1       0      1  100%      3s   3s  flaky
+
+"#]]);
+    world.run(&["history", "tests", "check*", "--format", "json"]).success().stdout_eq(str![[r#"
+[
+  {"name":"checkout","subject":"/home/ada/shop/docker-test.yaml","runs":2,"passed":1,"failed":1,"flaky":0,"flaky_rate":0.0,"median_seconds":1.5,"max_seconds":1.5,"last_outcome":"passed","last_run":"6b0147d1-bbbbbb"}
+]
+
+"#]]).stderr_eq("");
+    let note = "docker-test: none of 2 tests matches\n";
+    world.run(&["history", "tests", "nosuch"]).success().stdout_eq("").stderr_eq(note);
+}
+
+#[test]
+fn an_empty_history_is_no_error_and_is_not_made_by_looking_at_it() {
+    let world = World::at_home();
+    let note = "docker-test: no run is in the history yet\n";
+    for command in [&["history"][..], &["history", "tests"]] {
+        world.run(command).success().stdout_eq("").stderr_eq(note);
+        world.run(&[command, &["--format", "json"]].concat()).success().stdout_eq("[]\n").stderr_eq(note);
+    }
+    world.run(&["history", "show", "6b"]).code(125);
+    assert_eq!(std::fs::read_dir(world.home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_history_hides_what_the_environment_says_is_secret() {
+    let world = World::at_home().with("API_TOKEN", "ada/shop");
+    with_history(&world);
+    let output = world.run(&["history", "--format", "json"]).success().get_output().clone();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains("ada/shop") && text.contains("/home/***/docker-test.yaml"), "{text}");
+}
+
+#[test]
+fn a_damaged_history_is_named_and_left_alone() {
+    let world = World::at_home().with("DOCKER_TEST_STATE_DIR", "state");
+    let path = world.home.path().join("state/history.sqlite");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, "scribble ".repeat(200)).unwrap();
+    world.run(&["history"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: the history [HOME]/state/history.sqlite is damaged
+  because: file is not a database
+  hint: move history.sqlite, history.sqlite-wal and history.sqlite-shm to another directory: a new history is begun, and nothing but records of earlier runs is lost
+
+"#]]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "scribble ".repeat(200));
+}
+
+#[test]
+fn runs_of_the_history_are_completed() {
+    let world = World::at_home();
+    with_history(&world);
+    let words = ["__complete", "test", "history", "show", "6b0147d1"];
+    world.run(&words).success().stdout_eq(str![[r#"
+6b0147d1-bbbbbb	2026-11-21 06:31  /home/ada/shop/docker-test.yaml
+:4
+
+"#]]);
+}
+
+#[test]
+fn every_field_of_the_history_is_in_its_documentation() {
+    let world = World::at_home();
+    with_history(&world);
+    let text = include_str!("../docs/history.md");
+    let mut checked = 0;
+    for command in [&["history"][..], &["history", "show", "6b0147d0"], &["history", "tests"]] {
+        let output = world.run(&[command, &["--format", "json"]].concat()).success().get_output().clone();
+        let mut waiting = vec![serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()];
+        while let Some(value) = waiting.pop() {
+            match value {
+                serde_json::Value::Array(items) => waiting.extend(items),
+                // What a cause has is that of the reports.
+                serde_json::Value::Object(fields) if !fields.contains_key("kind") => {
+                    for (name, value) in fields {
+                        assert!(text.contains(&format!("`{name}`")), "docs/history.md does not name {name}");
+                        waiting.push(value);
+                        checked += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(checked > 60, "only {checked} fields were checked");
 }

@@ -22,13 +22,16 @@ use docker_test::report::EXPORTERS;
 use docker_test::suite::{Known, Suite};
 use snapbox::{Assert, IntoData};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "build",
     "inspect",
     "generate",
     "list",
     "init",
+    "history",
+    "history show",
+    "history tests",
     "results",
     "report merge",
     "prune",
@@ -169,7 +172,8 @@ fn commands_in_other_blocks_are_command_lines_that_the_program_takes() {
         let joined = block.text.replace("\\\n", " ");
         for arguments in joined.lines().filter_map(command_line) {
             let script = format!(
-                "GITHUB_SHA=abc CI_REGISTRY_IMAGE=a.example/b CI_COMMIT_SHA=c BUILD_NUMBER=1; cd examples/busybox; docker-test {arguments}"
+                "GITHUB_SHA=abc CI_REGISTRY_IMAGE=a.example/b CI_COMMIT_SHA=c CI_NODE_INDEX=1 CI_NODE_TOTAL=3 \
+                 BUILD_NUMBER=1 SHARD=1; cd examples/busybox; docker-test {arguments}"
             );
             let (_, said) = shell(home.path(), &script);
             let refused = said.contains("error: ")
@@ -550,6 +554,20 @@ fn every_suite_in_the_documentation_can_be_read() {
         read += 1;
     }
     assert!(read >= 9, "only {read} suites were read");
+}
+
+#[test]
+fn every_suite_of_the_examples_can_be_read() {
+    let formats: Vec<&str> = EXPORTERS.iter().map(|exporter| exporter.name()).collect();
+    let known = Known { flags: &[], formats: &formats };
+    let mut read = 0;
+    for entry in fs::read_dir(root().join("examples")).unwrap() {
+        let path = entry.unwrap().path().join("docker-test.yaml");
+        let Ok(text) = fs::read(&path) else { continue };
+        Suite::read(&path, &text, &Environment::default(), known).unwrap_or_else(|error| panic!("{error}"));
+        read += 1;
+    }
+    assert!(read >= 1);
 }
 
 #[test]

@@ -1,24 +1,31 @@
 # shellcheck shell=bash
-# The two base images that tests and examples stand on, made here because a registry may be out of reach.
-# Each is a root file system as a tar archive in the cache, imported where it is wanted. Needs output.sh, state.sh, apt.sh
-# and engine.sh.
+# The base images that tests and examples stand on, made here because a registry may be out of reach.
+# busybox and debian are root file systems as tar archives in the cache, imported where they are wanted; postgres and
+# redis are built FROM debian, by what lies in scripts/base. Needs output.sh, state.sh, apt.sh and engine.sh.
 
 BUSYBOX_IMAGE=docker-test-base/busybox:1
 DEBIAN_IMAGE=docker-test-base/debian:bookworm
+POSTGRES_IMAGE=docker-test-base/postgres:1
+REDIS_IMAGE=docker-test-base/redis:1
+BASE_SOURCES=$(cd "$(dirname "${BASH_SOURCE[0]}")/../base" && pwd)
 DEBIAN_SUITE=bookworm
 DEBIAN_DAYS=30 # an older archive is made again: its packages have been replaced on the mirror
 
 BASE_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# ensure_base_images [busybox|debian]… : both by default.
+# ensure_base_images [busybox|debian|postgres|redis]… : all by default.
 ensure_base_images() {
     local name archive
-    (($# > 0)) || set -- busybox debian
+    (($# > 0)) || set -- busybox debian postgres redis
     engine_answers || {
         complain "no engine answers to hold the base images: scripts/fixture engine up"
         return 1
     }
     for name in "$@"; do
+        if [[ -d $BASE_SOURCES/$name ]]; then
+            build_base "$name" || return 1
+            continue
+        fi
         ! docker image inspect "$(base_image "$name")" >/dev/null 2>&1 || continue
         if ! archive=$(base_archive "$name"); then
             pull_base "$name" && continue
@@ -29,9 +36,10 @@ ensure_base_images() {
     done
 }
 
+# What is built on another goes first.
 remove_base_images() {
     local name
-    for name in busybox debian; do
+    for name in redis postgres debian busybox; do
         docker image rm -f "$(base_image "$name")" >/dev/null 2>&1 || true
     done
 }
@@ -40,8 +48,29 @@ base_image() {
     case $1 in
         busybox) echo "$BUSYBOX_IMAGE" ;;
         debian) echo "$DEBIAN_IMAGE" ;;
-        *) die "no base image is called $1 (busybox, debian)" ;;
+        postgres) echo "$POSTGRES_IMAGE" ;;
+        redis) echo "$REDIS_IMAGE" ;;
+        *) die "no base image is called $1 (busybox, debian, postgres, redis)" ;;
     esac
+}
+
+# build_base NAME : from Debian's packages, unless the image there was made of the same files.
+build_base() {
+    local name=$1 image source
+    local -a builder=(env)
+    image=$(base_image "$name")
+    source=$(cat "$BASE_SOURCES/$name"/* | sha256sum | cut -c1-12)
+    [[ $(docker image inspect -f '{{index .Config.Labels "docker-test-base.source"}}' "$image" 2>/dev/null) != "$source" ]] ||
+        return 0
+    ensure_base_images debian || return 1
+    say "making $image (about half a minute)"
+    # Without its plugin the Docker CLI has the engine's own builder alone, and wants to be told.
+    docker buildx version >/dev/null 2>&1 || builder+=(DOCKER_BUILDKIT=0)
+    quietly timeout 600 "${builder[@]}" docker build --quiet --label "docker-test-base.source=$source" \
+        --build-arg "BASE=$DEBIAN_IMAGE" --tag "$image" "$BASE_SOURCES/$name" || {
+        complain "no $image: Debian's packages cannot be installed in a build here"
+        return 1
+    }
 }
 
 # import_base ARCHIVE IMAGE ENGINE-COMMAND… : for example `docker -H unix:///…`, or `podman`.

@@ -1,6 +1,8 @@
 //! What every subcommand is given: the environment, the signals, the place where state is kept.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::flags::layers::Origins;
@@ -18,6 +20,8 @@ pub(super) struct Application {
     pub(super) environment: Environment,
     /// Where values of flags came from, for errors.
     pub(super) origins: Origins,
+    /// The command line, to be read again with the options of one test above the defaults.
+    pub(super) argv: Arc<[OsString]>,
 }
 
 /// The same, with a runtime under it.
@@ -27,6 +31,8 @@ pub(super) struct Running {
     pub(super) environment: Environment,
     /// Where values of flags came from, for errors.
     pub(super) origins: Origins,
+    /// The command line.
+    pub(super) argv: Arc<[OsString]>,
     /// Requests to stop.
     pub(super) interrupts: signal::Receiver,
 }
@@ -120,8 +126,8 @@ impl Application {
             signal::listen().map_err(|source| StartError { operation: "listen for signals", source })?;
         plugin::watch_socket(&self.environment, canceller);
         drop(entered);
-        let Self { environment, origins } = self;
-        let running = Running { environment, origins, interrupts: interrupts.clone() };
+        let Self { environment, origins, argv } = self;
+        let running = Running { environment, origins, argv, interrupts: interrupts.clone() };
         let (done, ended) = tokio::sync::oneshot::channel();
         let handle = runtime.handle().clone();
         let thread = std::thread::Builder::new()

@@ -13,12 +13,14 @@ pub mod error;
 pub mod keyvalue;
 pub mod layers;
 pub mod limits;
+pub mod many;
 pub mod network;
 pub mod output;
 pub mod process;
 pub mod refused;
 pub mod run;
 pub mod security;
+pub mod selection;
 pub mod source;
 pub mod storage;
 
@@ -28,8 +30,10 @@ pub use build::{BuildCommandFlags, BuildFlags};
 pub use container::ContainerFlags;
 pub use engine::EngineFlags;
 pub use error::{FlagError, Invalid};
+pub use many::ManyFlags;
 pub use output::OutputFlags;
 pub use run::{PullFlags, RunFlags};
+pub use selection::SelectionFlags;
 
 use crate::environment::Environment;
 pub use crate::plan::syntax::{csv, units};
@@ -39,8 +43,7 @@ fn absolute(environment: &Environment, path: &Path) -> PathBuf {
     crate::plan::syntax::absolute(environment.current_dir(), path)
 }
 
-/// The keys that `defaults:` of docker-test.yaml may have: every flag of `docker-test run` and `docker-test build`,
-/// and `retries`, which has no flag here.
+/// The keys that `defaults:` of docker-test.yaml may have: every flag of `docker-test run` and `docker-test build`.
 #[must_use]
 pub fn setting_keys(command: &clap::Command) -> Vec<String> {
     let subcommands = ["run", "build"].into_iter().filter_map(|name| command.find_subcommand(name));
@@ -49,7 +52,6 @@ pub fn setting_keys(command: &clap::Command) -> Vec<String> {
         .flat_map(clap::Command::get_arguments)
         .filter(|arg| layers::settable(arg))
         .map(layers::key)
-        .chain(["retries".to_owned()])
         .collect();
     keys.sort();
     keys.dedup();

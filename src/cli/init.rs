@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::application::Application;
-use super::list::FILE;
+use super::suite_file::FILE;
 use super::terminal;
 use crate::error::{Category, Diagnose, Failure};
 use crate::exit_code::ExitCode;

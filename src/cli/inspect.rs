@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::application::Running;
 use super::connect;
 use super::flags::output::Format;
-use super::run::{Prepared, RunOptions};
+use super::run::{Found, Prepared, RunOptions};
 use super::terminal;
 use crate::engine::{Capabilities, Image};
 use crate::error::{Category, Diagnose, Failure};
@@ -125,7 +125,7 @@ pub(super) async fn plan_of(args: InspectArgs, app: &Running) -> Result<(TestPla
             let prepared = Prepared::resolve(&image, &options, app)?;
             let connection = connect::connect(&options.engine, app).await?;
             let (sink, _unread) = Sink::channel();
-            let (_, plan, _) = prepared.plan(&connection.engine, app, &sink).await?;
+            let (_, plan, _) = prepared.plan(&connection.engine, app, &sink, &Found::default()).await?;
             connection.close().await;
             Ok((plan, prepared.redactor()))
         }

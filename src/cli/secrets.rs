@@ -20,6 +20,16 @@ pub(super) fn redactor(
     given: &[(String, String)],
     build: &BuildSpec,
 ) -> Redactor {
+    Redactor::new(values(environment, named, given, build))
+}
+
+/// The values that are to be hidden.
+pub(super) fn values(
+    environment: &Environment,
+    named: &[String],
+    given: &[(String, String)],
+    build: &BuildSpec,
+) -> Vec<String> {
     let sources = build.secrets.iter().filter_map(|secret| match &secret.source {
         SecretSource::Environment(name) => Some(name.as_str()),
         SecretSource::File(_) => None,
@@ -35,7 +45,7 @@ pub(super) fn redactor(
         SecretSource::File(path) => content(path),
         SecretSource::Environment(_) => None,
     });
-    Redactor::new(secrets.map(|(_, value)| value.to_owned()).chain(files))
+    secrets.map(|(_, value)| value.to_owned()).chain(files).collect()
 }
 
 /// What a secret's file holds. A pipe can be read once only, and that is the builder's turn; a file that cannot be read

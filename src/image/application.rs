@@ -17,7 +17,7 @@ use crate::engine::docker::build::{BuildError, BuilderKind, line_of};
 use crate::engine::{Engine, EngineError, ResourceKind};
 use crate::environment::Environment;
 use crate::error::Failure;
-use crate::ledger::{RunLedger, TARGET_REPOSITORY};
+use crate::ledger::RunLedger;
 use crate::metadata::dockerfile::{self, Split, Trigger};
 use crate::metadata::labels::{self, Origin, TestLabels};
 use crate::plan::build::BuildSpec;
@@ -81,7 +81,7 @@ pub async fn build(
         return call(source, builder, &parsed, &delivery, spec, builder.tags, Steps::Told, interrupts).await;
     }
     // With a name of its own: another build of the same Dockerfile may make, and remove, the same image.
-    let name = [format!("{TARGET_REPOSITORY}:{}", builder.ledger.run_id())];
+    let name = [builder.ledger.target_name()];
     let record = builder.ledger.record(ResourceKind::Tag, &name[0])?;
     let spec = builder.spec.clone();
     let plain = call(source, builder, &parsed, &delivery, spec, &name, Steps::Told, interrupts).await?;

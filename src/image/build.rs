@@ -42,6 +42,8 @@ pub struct BuiltTest {
     pub image_id: String,
     /// Nothing was built.
     pub reused: bool,
+    /// The key of everything that it is made of; its own id where nobody here has made it.
+    pub key: String,
 }
 
 /// What a build needs besides the plan.
@@ -70,17 +72,17 @@ pub async fn ensure(
 ) -> Result<BuiltTest, Failure> {
     if plan.source == Source::Container {
         // Its own image runs, and nothing is made of it.
-        return Ok(BuiltTest { image_id: plan.image_id.clone(), reused: true });
+        return Ok(BuiltTest { image_id: plan.image_id.clone(), reused: true, key: plan.image_id.clone() });
     }
     let began = Instant::now();
     let built = if let Some(built) = travelled(plan.source, &plan.test_image, workshop.existing)? {
         built
     } else {
         let (selection, digest) = select(plan, interrupts).await?;
-        let key = rebuild_key(plan, workshop, &digest)?;
+        let key = rebuild_key(plan, workshop.target, workshop.engine, &digest)?;
         match workshop.existing {
             Some(image) if !asks_to_build(plan) && is_unchanged(image, &key, workshop.target) => {
-                BuiltTest { image_id: image.id.clone(), reused: true }
+                BuiltTest { image_id: image.id.clone(), reused: true, key }
             }
             _ => build(plan, workshop, selection, key, interrupts).await?,
         }
@@ -101,7 +103,10 @@ fn travelled(
     existing: Option<&Image>,
 ) -> Result<Option<BuiltTest>, TestImageError> {
     match (source, existing) {
-        (Source::TestImage, Some(image)) => Ok(Some(BuiltTest { image_id: image.id.clone(), reused: true })),
+        (Source::TestImage, Some(image)) => {
+            let (image_id, key) = (image.id.clone(), image.id.clone());
+            Ok(Some(BuiltTest { image_id, reused: true, key }))
+        }
         (Source::TestImage, None) => Err(TestImageError::Gone { image: test_image.to_owned() }),
         _ => Ok(None),
     }
@@ -141,19 +146,42 @@ async fn select(plan: &TestPlan, interrupts: &signal::Receiver) -> Result<(Selec
     }
 }
 
-fn rebuild_key(plan: &TestPlan, workshop: &Workshop<'_>, digest: &str) -> Result<String, Failure> {
+/// The key that the test image of `plan` would have, found out without building it.
+pub async fn predict_key(
+    plan: &TestPlan,
+    target: &Image,
+    existing: Option<&Image>,
+    engine: &Engine,
+    interrupts: &signal::Receiver,
+) -> Result<String, Failure> {
+    if plan.source == Source::Container {
+        return Ok(plan.image_id.clone());
+    }
+    if let Some(built) = travelled(plan.source, &plan.test_image, existing)? {
+        return Ok(built.key);
+    }
+    let (_, digest) = select(plan, interrupts).await?;
+    rebuild_key(plan, target, engine, &digest)
+}
+
+fn rebuild_key(
+    plan: &TestPlan,
+    target: &Image,
+    engine: &Engine,
+    digest: &str,
+) -> Result<String, Failure> {
     let text = plan.render(PINNED_PLACEHOLDER)?.text;
     let flags = serde_json::to_string(&plan.build.of_the_result()).unwrap_or_default();
     let arguments: Vec<(&str, &str)> =
         plan.build.build_args.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     Ok(key(&Ingredients {
-        target_id: &workshop.target.id,
+        target_id: &target.id,
         dockerfile: &text,
         context: digest,
         build: &flags,
         build_args: &arguments,
-        platform: &workshop.target.platform,
-        builder: &workshop.engine.capabilities().builder,
+        platform: &target.platform,
+        builder: &engine.capabilities().builder,
     }))
 }
 
@@ -168,7 +196,7 @@ async fn build(
     let (pinned, record) = names::pin(workshop).await?;
     let rendered = plan.render(&pinned)?;
     workshop.ledger.builds(&key, workshop.existing.map(|existing| existing.id.as_str()));
-    let result = call_builder(plan, workshop, selection, key, &pinned, &rendered, interrupts).await;
+    let result = call_builder(plan, workshop, selection, key.clone(), &pinned, &rendered, interrupts).await;
     let unpin = async {
         if let Some(record) = record {
             // A tag that cannot be removed now stays in the ledger.
@@ -187,7 +215,7 @@ async fn build(
         return Err(TestImageError::WrongBase { image, target }.into());
     }
     names::remove_superseded(workshop, &image).await;
-    Ok(BuiltTest { image_id: image.id, reused: false })
+    Ok(BuiltTest { image_id: image.id, reused: false, key })
 }
 
 async fn call_builder(

@@ -11,8 +11,10 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
+use super::holdings::{Holdings, LostRun};
 use super::lock::{self, LockState};
 use super::owner::{Liveness, Owner};
+use super::removal;
 use crate::engine::docker::Recorded;
 use crate::engine::{Engine, EngineError, ResourceKind};
 use crate::error::{Category, Diagnose};
@@ -49,29 +51,16 @@ const fn yes() -> bool {
     true
 }
 
-/// What is needed to fetch the results of a run whose engine went away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LostRun {
-    /// Name of the test container.
-    pub container: String,
-    /// Path of the results in it.
-    pub results: String,
-    /// Directory on this machine that they belong in.
-    pub directory: PathBuf,
-    /// Bytes at most.
-    pub limit: u64,
-}
-
-/// What is to become of a run's resources.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A container of the run is not in use any more, and not gone either. The words are those of versions that had one
+/// container a run: they spare the whole run for one of these lines.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RunState {
-    /// It runs, or was killed: a sweep removes what it left.
-    #[default]
+enum Fate {
+    /// None is, whatever was said before.
     Active,
-    /// The user asked to keep the container: `prune` alone removes it.
+    /// Those with a kept container's name are left to the user.
     Kept,
-    /// The engine went away: `docker-test results` fetches, `prune` removes.
+    /// One more has results that wait.
     Lost(LostRun),
 }
 
@@ -81,7 +70,7 @@ enum Line {
     Begin(RunRecord),
     Created { kind: ResourceKind, name: String },
     Removed { kind: ResourceKind, name: String },
-    State(RunState),
+    State(Fate),
     Deadline(u64),
     Results(PathBuf),
 }
@@ -109,8 +98,7 @@ impl Diagnose for JournalError {
 pub(super) struct Journal {
     path: PathBuf,
     file: File,
-    open: Vec<(ResourceKind, String)>,
-    state: RunState,
+    holdings: Holdings,
     deadline: u64,
     /// The last line may have been cut short.
     torn: bool,
@@ -131,8 +119,8 @@ impl Journal {
             .map_err(|error| fail("create", error))?;
         let record = RunRecord { locked: lock::take(&file), ..record.clone() };
         let deadline = record.deadline;
-        let (open, state, torn) = (Vec::new(), RunState::Active, false);
-        let mut journal = Self { path: path.clone(), file, open, state, deadline, torn };
+        let holdings = Holdings::default();
+        let mut journal = Self { path: path.clone(), file, holdings, deadline, torn: false };
         let begun = journal.append(&Line::Begin(record));
         let named = fs::rename(&temporary, &path).map_err(|error| fail("name", error));
         begun.and(named).inspect_err(|_| drop(fs::remove_file(&temporary)))?;
@@ -141,18 +129,26 @@ impl Journal {
 
     pub(super) fn created(&mut self, kind: ResourceKind, name: &str) -> Result<(), JournalError> {
         self.append(&Line::Created { kind, name: name.to_owned() })?;
-        self.open.push((kind, name.to_owned()));
+        self.holdings.created(kind, name);
         Ok(())
     }
 
     pub(super) fn removed(&mut self, kind: ResourceKind, name: &str) -> Result<(), JournalError> {
-        self.open.retain(|(open_kind, open_name)| (*open_kind, open_name.as_str()) != (kind, name));
+        self.holdings.removed(kind, name);
         self.append(&Line::Removed { kind, name: name.to_owned() })
     }
 
-    pub(super) fn set_state(&mut self, state: &RunState) -> Result<(), JournalError> {
-        self.append(&Line::State(state.clone()))?;
-        self.state = state.clone();
+    pub(super) fn keep(&mut self) -> Result<(), JournalError> {
+        if !self.holdings.keeps() {
+            self.append(&Line::State(Fate::Kept))?;
+            self.holdings.keep();
+        }
+        Ok(())
+    }
+
+    pub(super) fn lose(&mut self, lost: LostRun) -> Result<(), JournalError> {
+        self.append(&Line::State(Fate::Lost(lost.clone())))?;
+        self.holdings.lose(lost);
         Ok(())
     }
 
@@ -171,13 +167,8 @@ impl Journal {
         self.deadline
     }
 
-    /// What is written down and not removed, last created first.
-    pub(super) fn open(&self) -> Vec<(ResourceKind, String)> {
-        self.open.iter().rev().cloned().collect()
-    }
-
-    pub(super) const fn state(&self) -> &RunState {
-        &self.state
+    pub(super) const fn holdings(&self) -> &Holdings {
+        &self.holdings
     }
 
     /// Everything is removed: the journal has nothing more to say.
@@ -204,18 +195,34 @@ impl Journal {
 pub struct FoundRun {
     /// Its head.
     pub record: RunRecord,
-    /// What is to become of it.
-    pub state: RunState,
-    /// Written down and not removed, last created first.
-    pub open: Vec<(ResourceKind, String)>,
     /// Whether a living process holds it.
     pub lock: LockState,
+    /// What it left.
+    pub(super) holdings: Holdings,
     /// The directory that its results belong in.
     results: Option<PathBuf>,
     path: PathBuf,
 }
 
 impl FoundRun {
+    /// What is written down and not removed, last created first.
+    #[must_use]
+    pub fn open(&self) -> Vec<(ResourceKind, String)> {
+        self.holdings.open()
+    }
+
+    /// Every container whose engine went away, in that order, also those whose results were fetched since.
+    #[must_use]
+    pub fn lost(&self) -> &[LostRun] {
+        self.holdings.lost()
+    }
+
+    /// Whether the results of this lost container are still to be fetched.
+    #[must_use]
+    pub fn waits(&self, container: &str) -> bool {
+        self.holdings.waits(container)
+    }
+
     /// Whether the run lives, or may, at `now` in Unix seconds.
     #[must_use]
     pub fn is_alive(&self, now: u64) -> bool {
@@ -232,11 +239,40 @@ impl FoundRun {
         let _ = fs::remove_file(&self.path);
     }
 
-    /// Ends a run whose results were fetched: its container goes, and its journal.
-    pub async fn end(self, engine: &Engine, container: &str) -> Result<(), EngineError> {
-        let container = Recorded::new(ResourceKind::Container, container.to_owned());
-        engine.remove(&container.of_run(&self.record.run)).await?;
-        self.discard();
+    /// Strikes off what has gone, and removes what the run, now dead, has left beside its results directory. What is
+    /// left to the user stays written down.
+    pub(super) fn strike<'a>(&mut self, gone: impl IntoIterator<Item = (ResourceKind, &'a str)>) {
+        if let Some(results) = &self.results {
+            directory::tidy(results);
+        }
+        // The run may have been killed in the middle of a line.
+        let mut bytes = vec![b'\n'];
+        for (kind, name) in gone {
+            if self.holdings.holds(kind, name) {
+                self.holdings.removed(kind, name);
+                let line = serde_json::to_string(&Line::Removed { kind, name: name.to_owned() });
+                bytes.extend(line.unwrap_or_default().into_bytes());
+                bytes.push(b'\n');
+            }
+        }
+        if bytes.len() > 1 {
+            // One that cannot be noted is found gone the next time. A journal that is gone is not made anew.
+            let _ = OpenOptions::new()
+                .append(true)
+                .open(&self.path)
+                .and_then(|mut journal| journal.write_all(&bytes));
+        }
+    }
+
+    /// Ends a lost container whose results were fetched. With the last one that waits or is kept goes everything else
+    /// that the run left, and its journal.
+    pub async fn end(&mut self, engine: &Engine, container: &str) -> Result<(), EngineError> {
+        let record = Recorded::new(ResourceKind::Container, container.to_owned());
+        engine.remove(&record.of_run(&self.record.run)).await?;
+        self.strike([(ResourceKind::Container, container)]);
+        if !self.holdings.has_the_users() {
+            removal::remove_rest(engine, self).await;
+        }
         Ok(())
     }
 }
@@ -298,24 +334,24 @@ fn read(path: &Path) -> Option<FoundRun> {
     let mut record: Option<RunRecord> = None;
     let mut deadline = None;
     let mut results = None;
-    let mut run_state = RunState::Active;
-    let mut open: Vec<(ResourceKind, String)> = Vec::new();
+    let mut holdings = Holdings::default();
     for line in BufReader::new(&file).lines().map_while(Result::ok) {
         match serde_json::from_str(&line) {
             Ok(Line::Begin(begin)) => record = Some(begin),
-            Ok(Line::Created { kind, name }) => open.push((kind, name)),
-            Ok(Line::Removed { kind, name }) => open.retain(|entry| *entry != (kind, name.clone())),
-            Ok(Line::State(state)) => run_state = state,
+            Ok(Line::Created { kind, name }) => holdings.created(kind, &name),
+            Ok(Line::Removed { kind, name }) => holdings.removed(kind, &name),
+            Ok(Line::State(Fate::Active)) => holdings.reset(),
+            Ok(Line::State(Fate::Kept)) => holdings.keep(),
+            Ok(Line::State(Fate::Lost(lost))) => holdings.lose(lost),
             Ok(Line::Deadline(later)) => deadline = Some(later),
             Ok(Line::Results(directory)) => results = Some(directory),
             Err(_) => {}
         }
     }
-    open.reverse();
     let mut record = record?;
     record.deadline = deadline.unwrap_or(record.deadline);
     let lock = lock::look(&file, record.locked);
-    Some(FoundRun { record, state: run_state, open, lock, results, path: path.to_owned() })
+    Some(FoundRun { record, holdings, lock, results, path: path.to_owned() })
 }
 
 #[cfg(test)]
@@ -392,8 +428,109 @@ mod tests {
         journal.removed(ResourceKind::Container, "b").unwrap();
         drop(journal);
         let found = find_run(state.path(), "00000001-aaaaaa").unwrap();
-        let names: Vec<&str> = found.open.iter().map(|(_, name)| name.as_str()).collect();
+        let names: Vec<String> = found.open().into_iter().map(|(_, name)| name).collect();
         assert_eq!(names, ["c", "a"]);
+    }
+
+    fn lost(container: &str) -> LostRun {
+        let (results, directory) = ("/r".to_owned(), PathBuf::from(format!("/results/{container}")));
+        LostRun { container: container.to_owned(), results, directory, limit: 1 }
+    }
+
+    /// What of this run is left to the user.
+    fn users(found: &FoundRun) -> Vec<String> {
+        let open = found.open().into_iter();
+        open.filter(|(kind, name)| found.holdings.is_the_users(*kind, name)).map(|(_, name)| name).collect()
+    }
+
+    #[test]
+    fn a_journal_tells_of_kept_and_lost_containers_and_of_others_beside_them() {
+        let state = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(state.path(), &record("00000001-aaaaaa")).unwrap();
+        let kept = ["docker-test-kept-00000001-aaaaaa", "docker-test-kept-00000001-aaaaaa-2.1"];
+        for name in ["a", "b", "c"].into_iter().chain(kept) {
+            journal.created(ResourceKind::Container, name).unwrap();
+        }
+        journal.lose(lost("a")).unwrap();
+        journal.keep().unwrap();
+        journal.lose(lost("b")).unwrap();
+        journal.keep().unwrap();
+        let held = journal.holdings().open();
+        drop(journal);
+        let mut found = find_run(state.path(), "00000001-aaaaaa").unwrap();
+        assert_eq!(found.open(), held, "it is read as it was meant");
+        assert_eq!(users(&found), [kept[1], kept[0], "b", "a"]);
+        assert_eq!(found.lost(), [lost("a"), lost("b")]);
+        let struck = [(ResourceKind::Container, "a"), (ResourceKind::Container, "c")];
+        found.strike(struck.into_iter().chain([(ResourceKind::Network, "never")]));
+        let again = find_run(state.path(), "00000001-aaaaaa").unwrap();
+        assert_eq!(again.open(), found.open());
+        assert_eq!(users(&again), [kept[1], kept[0], "b"]);
+        assert!(again.waits("b") && !again.waits("a"));
+        assert_eq!(again.lost().len(), 2);
+    }
+
+    #[test]
+    fn what_is_struck_off_after_a_line_that_was_cut_short_is_not_lost_with_it() {
+        let state = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(state.path(), &record("00000001-aaaaaa")).unwrap();
+        journal.created(ResourceKind::Container, "a").unwrap();
+        drop(journal);
+        let path = state.path().join("runs/00000001-aaaaaa.jsonl");
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"created\":{\"kind\":\"cont").unwrap();
+        let find = || find_run(state.path(), "00000001-aaaaaa").unwrap();
+        find().strike([(ResourceKind::Container, "a")]);
+        assert_eq!(find().open(), []);
+        let mut found = find();
+        fs::remove_file(&path).unwrap();
+        found.strike([(ResourceKind::Container, "a")]);
+        assert!(!path.exists(), "a journal that is gone is not made anew");
+    }
+
+    #[test]
+    fn journals_of_versions_that_had_one_container_a_run_are_understood() {
+        let state = tempfile::tempdir().unwrap();
+        fs::create_dir(state.path().join("runs")).unwrap();
+        let begin = serde_json::json!({"begin": {
+            "run": "00000001-aaaaaa", "owner": "b/n/1/2", "engine": "e", "image": "shop:1.4",
+            "started": 1, "deadline": 2
+        }});
+        let created = |name: &str| format!(r#"{{"created":{{"kind":"container","name":"{name}"}}}}"#);
+        let find = |lines: &[String]| {
+            let path = state.path().join("runs/00000001-aaaaaa.jsonl");
+            fs::write(path, format!("{begin}\n{}\n", lines.join("\n"))).unwrap();
+            find_run(state.path(), "00000001-aaaaaa").unwrap()
+        };
+        let kept = "docker-test-kept-00000001-aaaaaa";
+        let removed = r#"{"removed":{"kind":"container","name":"docker-test-00000001-aaaaaa-1"}}"#;
+        let mut lines = vec![created("docker-test-00000001-aaaaaa-1"), created(kept)];
+        assert_eq!(users(&find(&lines)), Vec::<String>::new(), "it was killed before it was kept");
+        lines.extend([r#"{"state":"kept"}"#.to_owned(), removed.to_owned()]);
+        assert_eq!(users(&find(&lines)), [kept]);
+        lines.push(r#"{"state":"active"}"#.to_owned());
+        assert_eq!(users(&find(&lines)), Vec::<String>::new());
+        let of_engine =
+            r#"{"state":{"lost":{"container":"web","results":"/r","directory":"/results/web","limit":1}}}"#;
+        let found = find(&[created("web"), of_engine.to_owned()]);
+        assert_eq!((users(&found), found.lost()), (vec!["web".to_owned()], &[lost("web")][..]));
+        assert!(found.waits("web"));
+    }
+
+    #[test]
+    fn the_journal_of_ten_thousand_tests_is_written_and_read_in_no_time() {
+        let state = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(state.path(), &record("00000001-aaaaaa")).unwrap();
+        let begun = std::time::Instant::now();
+        for number in 0..10_000 {
+            journal.created(ResourceKind::Container, &number.to_string()).unwrap();
+        }
+        // The first one last: whoever looks through a list looks through all of it.
+        for number in (1..10_000).rev().chain([0]) {
+            journal.removed(ResourceKind::Container, &number.to_string()).unwrap();
+        }
+        assert!(find_run(state.path(), "00000001-aaaaaa").unwrap().open().is_empty());
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 
     #[test]
@@ -405,7 +542,7 @@ mod tests {
         let path = state.path().join("runs/00000001-aaaaaa.jsonl");
         let mut file = OpenOptions::new().append(true).open(path).unwrap();
         file.write_all(b"{\"created\":{\"kind\":\"cont").unwrap();
-        assert_eq!(find_run(state.path(), "00000001-aaaaaa").unwrap().open.len(), 1);
+        assert_eq!(find_run(state.path(), "00000001-aaaaaa").unwrap().open().len(), 1);
     }
 
     #[test]
@@ -420,7 +557,7 @@ mod tests {
         journal.file = writable;
         journal.created(ResourceKind::Container, "c").unwrap();
         journal.created(ResourceKind::Container, "d").unwrap();
-        assert_eq!(find_run(state.path(), "00000001-aaaaaa").unwrap().open.len(), 2);
+        assert_eq!(find_run(state.path(), "00000001-aaaaaa").unwrap().open().len(), 2);
         assert!(!fs::read_to_string(&path).unwrap().contains("\n\n"));
     }
 

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::TARGET_REPOSITORY;
 use super::journal::{FoundRun, list_runs};
-use super::removal::{Doomed, Pruned, in_order, is_clean, remove};
+use super::removal::{Doomed, Pruned, in_order, is_clean, remove, remove_containers};
 use super::sweep::{SweepOptions, may_go, written_down};
+use super::{TARGET_REPOSITORY, run_of_target};
 use crate::engine::{Engine, EngineError, OwnedResource, ResourceKind};
 use crate::error::{Category, Diagnose};
 use crate::metadata::labels::ours;
@@ -76,6 +76,9 @@ impl Diagnose for PruneError {
     }
 }
 
+/// Whoever names a run wants all of it gone.
+const PRUNE: SweepOptions = SweepOptions { kept_and_lost: true, images: false, dry_run: false };
+
 /// Everything that is known of runs, here and on the engine.
 struct Known {
     journals: BTreeMap<String, FoundRun>,
@@ -98,14 +101,14 @@ pub async fn prune(
     let mut doomed = Vec::new();
     for run in runs {
         known.check(run, engine.address(), now)?;
-        doomed.extend(known.journals.get(run).into_iter().flat_map(written_down));
+        doomed.extend(known.journals.get(run).into_iter().flat_map(|found| written_down(found, PRUNE)));
         let resources = known.of(run).map(|resource| (resource.kind, resource.name.clone()));
-        let tag = format!("{TARGET_REPOSITORY}:{run}");
-        let tag = tags.contains(&tag).then_some((ResourceKind::Tag, tag));
-        doomed.extend(resources.chain(tag).map(|(kind, name)| Doomed::of_run(kind, name, run)));
+        let tags = tags.iter().filter(|tag| run_of_target(tag) == Some(run));
+        let tags = tags.map(|tag| (ResourceKind::Tag, tag.clone()));
+        doomed.extend(resources.chain(tags).map(|(kind, name)| Doomed::of_run(kind, name, run)));
     }
-    let mut pruned = Vec::new();
-    for entry in in_order(doomed) {
+    let (mut pruned, others) = remove_containers(engine, in_order(doomed), dry_run).await;
+    for entry in others {
         pruned.extend(remove(engine, entry, dry_run).await);
     }
     if !dry_run {
@@ -125,9 +128,8 @@ impl Known {
         if journal.is_none() && self.of(run).next().is_none() {
             return Err(PruneError::Unknown { run: run.to_owned(), known: self.ids() });
         }
-        let options = SweepOptions { kept_and_lost: true, ..SweepOptions::default() };
         let lives = journal.is_some_and(|found| found.is_alive(now))
-            || self.of(run).any(|resource| !may_go(&resource.labels, &resource.name, journal, options, now));
+            || self.of(run).any(|resource| !may_go(resource, journal, PRUNE, now));
         if lives {
             return Err(PruneError::Alive { run: run.to_owned() });
         }

@@ -1,6 +1,10 @@
 //! The removal itself: what is to go goes in one order, by one piece of code, and is told with the reason where it
 //! could not.
 
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use super::journal::FoundRun;
 use crate::engine::docker::Recorded;
 use crate::engine::{Engine, EngineError, ListedImage, ResourceKind};
 
@@ -35,6 +39,8 @@ pub(super) enum Proviso {
     Unused(ListedImage),
     /// The image has a name besides this one.
     NamedOtherwise,
+    /// No container that is left to the user holds it: it goes after that.
+    Free,
 }
 
 impl Doomed {
@@ -43,16 +49,69 @@ impl Doomed {
     }
 }
 
+/// Containers that are removed at the same time: each takes the engine a while, which it spends waiting.
+const AT_A_TIME: usize = 8;
+
+/// When its turn comes, whatever order it was made in: containers hold networks, volumes and images.
+pub(super) const fn stage(kind: ResourceKind) -> u8 {
+    match kind {
+        ResourceKind::Container => 0,
+        ResourceKind::Network => 2,
+        ResourceKind::Volume => 3,
+        ResourceKind::Tag => 4,
+        ResourceKind::Image => 5,
+    }
+}
+
+/// How many of a kind are removed at the same time.
+pub(super) const fn at_a_time(kind: ResourceKind) -> usize {
+    match kind {
+        ResourceKind::Container => AT_A_TIME,
+        _ => 1,
+    }
+}
+
 /// Containers first, and each once.
 pub(super) fn in_order(mut doomed: Vec<Doomed>) -> Vec<Doomed> {
-    doomed.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+    let key = |doomed: &Doomed| (stage(doomed.kind), doomed.kind);
+    doomed.sort_by(|a, b| (key(a), &a.name).cmp(&(key(b), &b.name)));
     doomed.dedup_by(|a, b| (a.kind, &a.name) == (b.kind, &b.name));
     doomed
 }
 
+/// Takes the containers out of what is `in_order`, and removes them. What is left over is to be removed after them.
+pub(super) async fn remove_containers(
+    engine: &Engine,
+    doomed: Vec<Doomed>,
+    dry_run: bool,
+) -> (Vec<Pruned>, Vec<Doomed>) {
+    let (containers, others): (Vec<_>, Vec<_>) =
+        doomed.into_iter().partition(|doomed| doomed.kind == ResourceKind::Container);
+    let pruned = stream::iter(containers)
+        .map(|container| remove(engine, container, dry_run))
+        .buffered(AT_A_TIME)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    (pruned, others)
+}
+
+/// Removes what a dead run left and nobody waits for any more, and its journal with the last of it. What cannot be
+/// removed now is left to a sweep.
+pub(super) async fn remove_rest(engine: &Engine, found: &mut FoundRun) {
+    let rest = found.open().into_iter().map(|(kind, name)| Doomed::of_run(kind, name, &found.record.run));
+    let (mut pruned, others) = remove_containers(engine, in_order(rest.collect()), false).await;
+    for entry in others {
+        pruned.extend(remove(engine, entry, false).await);
+    }
+    if is_clean(&pruned, &found.record.run) {
+        found.discard();
+    }
+}
+
 /// Removes it; with `dry_run` it is only told. `None` where it turns out to be in use, and stays.
 pub(super) async fn remove(engine: &Engine, doomed: Doomed, dry_run: bool) -> Option<Pruned> {
-    let Doomed { kind, name, run, .. } = doomed;
+    let Doomed { kind, name, run, proviso } = doomed;
     let error = if dry_run {
         None
     } else {
@@ -64,11 +123,63 @@ pub(super) async fn remove(engine: &Engine, doomed: Doomed, dry_run: bool) -> Op
         engine.remove(&record).await.err()
     };
     // A container that somebody keeps or runs needs it: it goes when that has gone.
-    let in_use = matches!(&error, Some(EngineError::Refused { status: 409, .. }));
-    (!(in_use && kind == ResourceKind::Image)).then_some(Pruned { kind, name, run, error })
+    let may_stay = kind == ResourceKind::Image || matches!(proviso, Proviso::Free);
+    let in_use = error.as_ref().is_some_and(|error| is_in_use(kind, error));
+    (!(may_stay && in_use)).then_some(Pruned { kind, name, run, error })
+}
+
+/// Whether a container is why it could not be removed. Of networks Docker says that it is forbidden.
+pub(super) const fn is_in_use(kind: ResourceKind, error: &EngineError) -> bool {
+    let EngineError::Refused { status, .. } = error else { return false };
+    match kind {
+        ResourceKind::Container => false,
+        ResourceKind::Network => matches!(*status, 403 | 409),
+        ResourceKind::Volume | ResourceKind::Tag | ResourceKind::Image => *status == 409,
+    }
 }
 
 /// Whether everything of `run` has gone.
 pub(super) fn is_clean(pruned: &[Pruned], run: &str) -> bool {
     pruned.iter().all(|entry| entry.error.is_none() || entry.run.as_deref() != Some(run))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_holds_something_goes_before_it_and_each_thing_once() {
+        use ResourceKind::{Container, Image, Network, Tag, Volume};
+        let made = [(Tag, "t"), (Volume, "v"), (Network, "n"), (Container, "b"), (Image, "i")];
+        let again = [(Container, "a"), (Network, "n"), (Container, "b"), (Volume, "n")];
+        let doomed = made.into_iter().chain(again);
+        let doomed = doomed.map(|(kind, name)| Doomed::of_run(kind, name.to_owned(), "r")).collect();
+        let order: Vec<_> = in_order(doomed).into_iter().map(|doomed| (doomed.kind, doomed.name)).collect();
+        let expected = [
+            (Container, "a"),
+            (Container, "b"),
+            (Network, "n"),
+            (Volume, "n"),
+            (Volume, "v"),
+            (Tag, "t"),
+            (Image, "i"),
+        ];
+        assert_eq!(order, expected.map(|(kind, name)| (kind, name.to_owned())));
+    }
+
+    #[test]
+    fn a_network_in_use_is_forbidden_to_remove_and_anything_else_in_use_is_a_conflict() {
+        let refused = |status| EngineError::Refused {
+            operation: "remove",
+            subject: "x".to_owned(),
+            status,
+            message: "has active endpoints".to_owned(),
+        };
+        assert!(is_in_use(ResourceKind::Network, &refused(403)));
+        assert!(is_in_use(ResourceKind::Network, &refused(409)));
+        assert!(is_in_use(ResourceKind::Volume, &refused(409)));
+        assert!(!is_in_use(ResourceKind::Volume, &refused(403)), "a proxy that forbids is no user of it");
+        assert!(!is_in_use(ResourceKind::Network, &refused(500)));
+        assert!(!is_in_use(ResourceKind::Container, &refused(409)), "nothing holds a container");
+    }
 }

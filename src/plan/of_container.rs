@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::container::ContainerSpec;
 use super::recreate::{Recreated, Surroundings, recreate};
-use super::resolve::{check_results_path, limits, nothing_sent, stop_signal};
+use super::resolve::{check_results_path, limits, nothing_sent, retries, stop_signal};
 use super::{ContainerPlanError, PlannedRecipe, Request, Runs, Source, TestPlan};
 use crate::engine::{ContainerRecord, Image};
 use crate::metadata::labels::{self, TestLabels};
@@ -64,6 +64,7 @@ pub fn of_container(
         build: super::build::BuildSpec::default(),
         results_volume,
         limits: limits(request, &labels),
+        retries: retries(request, &labels),
         verdict: request.verdict,
         keep: request.keep,
         stop_signal: stop_signal(&container, image),

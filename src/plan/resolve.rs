@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::container::ContainerSpec;
 use super::find::{Found, find, stands_in_the_directory, travelled_test_image};
 use super::{
-    ContextPlan, Facts, Limits, PlanError, PlannedRecipe, PlannedTrigger, Request, Source, TestPlan, runs,
+    ContextPlan, DEFAULT_BACKOFF, Facts, Limits, PlanError, PlannedRecipe, PlannedTrigger, Request, Retries,
+    Source, TestPlan, runs,
 };
 use crate::engine::Image;
 use crate::image::context::{Needs, RecipeInputs, needs};
@@ -21,8 +22,11 @@ pub(crate) const PINNED_PLACEHOLDER: &str = "docker-test-target";
 /// Makes the plan of one test, or says why there is none.
 pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanError> {
     refuse_our_own(request, facts)?;
-    let labels = TestLabels::read(&facts.target.labels)
+    let mut labels = TestLabels::read(&facts.target.labels)
         .map_err(|source| PlanError::Label { image: request.reference.clone(), source })?;
+    if let Some(results) = &request.results {
+        labels.results.clone_from(results);
+    }
     let found = find(request, facts, &labels)?;
     let instructions = validate(&found, facts)?;
     let features = check_features(&found, &instructions, facts)?;
@@ -58,7 +62,7 @@ pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanErr
                 line: (found.lines && trigger.line > 0).then_some(trigger.line),
             })
             .collect(),
-        test_type: labels.test_type.clone(),
+        test_type: request.test_type.clone().unwrap_or_else(|| labels.test_type.clone()),
         results,
         test_image: request.test_image.clone(),
         dockerfile: String::new(),
@@ -70,6 +74,7 @@ pub fn resolve(request: &Request, facts: &Facts<'_>) -> Result<TestPlan, PlanErr
         container,
         results_volume,
         limits: limits(request, &labels),
+        retries: retries(request, &labels),
         verdict: request.verdict,
         keep: request.keep,
         stop_signal,
@@ -100,6 +105,14 @@ pub(super) fn limits(request: &Request, labels: &TestLabels) -> Limits {
     let mut limits = request.limits.clone();
     limits.timeout = request.timeout.or(labels.timeout).unwrap_or(limits.timeout);
     limits
+}
+
+/// How often the user wants it to be run again; without a word of his, the label's.
+pub(super) fn retries(request: &Request, labels: &TestLabels) -> Retries {
+    Retries {
+        count: request.retries.or(labels.retries).unwrap_or_default(),
+        backoff: request.backoff.unwrap_or(DEFAULT_BACKOFF),
+    }
 }
 
 /// The signal that asks the container to end.

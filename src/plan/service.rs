@@ -16,6 +16,8 @@ pub struct ServicePlan {
     pub image_id: String,
     /// The container. On a network of the run's it has the service's name as an alias.
     pub container: ContainerSpec,
+    /// OS and architecture, where it is to be others than the engine's own.
+    pub platform: Option<String>,
     /// When others may begin. Without this: as soon as it is healthy where it has a health check, else as it runs.
     pub ready: Option<Ready>,
 }

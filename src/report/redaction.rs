@@ -67,7 +67,8 @@ fn redact_case(case: &mut Case, redactor: &Redactor) {
     }
 }
 
-fn redact_cause(cause: &mut Option<Cause>, redactor: &Redactor) {
+/// Hides every secret in the words of a cause.
+pub fn redact_cause(cause: &mut Option<Cause>, redactor: &Redactor) {
     if let Some(
         Cause::CommandNotFound { message }
         | Cause::CommandNotExecutable { message }
@@ -77,6 +78,9 @@ fn redact_cause(cause: &mut Option<Cause>, redactor: &Redactor) {
     ) = cause
     {
         redact(message, redactor);
+    }
+    if let Some(Cause::NotRun { reason }) = cause {
+        redact(reason, redactor);
     }
     if let Some(Cause::DependencyFailed { message, log_tail, .. }) = cause {
         redact(message, redactor);

@@ -49,6 +49,8 @@ pub const fn cause_kind(cause: &Cause) -> &'static str {
         Cause::Interrupted { .. } => "interrupted",
         Cause::ResultsIncomplete { .. } => "results_incomplete",
         Cause::ResultsLimit { .. } => "results_limit",
+        Cause::NotRun { .. } => "not_run",
+        Cause::Cached { .. } => "cached",
         Cause::DependencyFailed { .. } => "dependency_failed",
     }
 }
@@ -96,8 +98,14 @@ pub fn describe_cause(cause: &Cause) -> String {
         Cause::ResultsLimit { limit } => {
             format!("the results are larger than --results-limit ({}) and were cut", bytes(*limit))
         }
+        Cause::NotRun { reason } => with_message("not run", reason),
+        Cause::Cached { run_id, at } => format!(
+            "not run: nothing has changed since it passed at {} (run {})",
+            text::printable(at),
+            text::printable(run_id)
+        ),
         Cause::DependencyFailed { service, message, .. } => {
-            with_message(&format!("the service {} failed", text::name(service)), message)
+            with_message(&format!("{}, which it needs, failed", text::name(service)), message)
         }
     }
 }
@@ -162,6 +170,8 @@ pub fn advise(cause: &Cause, run_id: &str) -> Option<String> {
         | Cause::ContainerRemoved
         | Cause::ResultsIncomplete { .. }
         | Cause::DependencyFailed { .. }
+        | Cause::NotRun { .. }
+        | Cause::Cached { .. }
         | Cause::Interrupted { .. } => None,
     }
 }

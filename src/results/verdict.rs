@@ -33,7 +33,7 @@ pub enum Ending {
 }
 
 /// Why docker-test stopped the container, where it did.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Stopped {
     /// `--timeout`
     Timeout {
@@ -44,6 +44,13 @@ pub enum Stopped {
     Interrupt {
         /// Signal number.
         signal: u8,
+    },
+    /// The run of which it is a part has no more use for it: its time is over, or a service is gone.
+    Halted {
+        /// What that makes of the test.
+        outcome: Outcome,
+        /// Why.
+        cause: Cause,
     },
 }
 
@@ -142,20 +149,23 @@ fn from_ending(
         }
         Ending::NotStarted { message } => {
             // A test that was interrupted before it started says nothing about the command.
-            return match evidence.stopped {
+            return match &evidence.stopped {
                 Some(Stopped::Interrupt { signal }) => {
-                    (Outcome::Aborted, Some(Cause::Interrupted { signal }))
+                    (Outcome::Aborted, Some(Cause::Interrupted { signal: *signal }))
                 }
                 _ => (Outcome::NotStarted, Some(start_failure(message))),
             };
         }
         Ending::Exited { code, oom_killed, memory_limit } => (*code, *oom_killed, *memory_limit),
     };
-    match evidence.stopped {
+    match &evidence.stopped {
         Some(Stopped::Interrupt { signal }) => {
-            return (Outcome::Aborted, Some(Cause::Interrupted { signal }));
+            return (Outcome::Aborted, Some(Cause::Interrupted { signal: *signal }));
         }
-        Some(Stopped::Timeout { seconds }) => return (Outcome::TimedOut, Some(Cause::Timeout { seconds })),
+        Some(Stopped::Timeout { seconds }) => {
+            return (Outcome::TimedOut, Some(Cause::Timeout { seconds: *seconds }));
+        }
+        Some(Stopped::Halted { outcome, cause }) => return (*outcome, Some(cause.clone())),
         None => {}
     }
     if code == 0 {

@@ -2,7 +2,7 @@
 //!
 //! Owns the order of these steps, so that files come out and nothing is left whatever way the container ends.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -17,18 +17,20 @@ use super::Sink;
 use super::collect::{self, Collected};
 use super::dispose::dispose;
 use super::event::RunEvent;
+use super::halt;
 use super::housekeeping::Housekeeping;
-use super::output::{Pumped, pump};
+use super::output::{Outlet, Pumped, pump};
+use super::secret_files::SecretFiles;
 use super::supervise::{Lost, Supervised, supervise};
+use super::writable::make_writable;
 use crate::engine::docker::{Creation, ResultsVolume};
 use crate::engine::{Engine, EngineError, ResourceKind};
-use crate::error::Failure;
+use crate::error::{Category, Diagnose, Failure};
 use crate::ledger::{LostRun, RunLedger};
 use crate::metadata::labels::ours;
-use crate::plan::TestPlan;
+use crate::plan::{Source, TestPlan};
 use crate::redact::Redactor;
 use crate::results::Attempt;
-use crate::results::directory::ResultsDirectory;
 use crate::results::verdict::{Ending, Evidence, Stopped, Verdict, exec_failure, judge};
 use crate::signal;
 
@@ -49,14 +51,35 @@ pub struct AttemptContext<'a> {
     pub image_id: &'a str,
     /// Counted from 1.
     pub number: u32,
+    /// Name of the container, where the plan gives it none.
+    pub container: String,
+    /// Files under `/run/secrets`.
+    pub secret_files: &'a SecretFiles,
+    /// Where its files go.
+    pub place: Place,
     /// Replaces secrets in everything that leaves the container.
     pub redactor: Arc<Redactor>,
     /// Where events and output go.
     pub sink: Sink,
+    /// Output goes to the sink as it comes; otherwise into the log alone.
+    pub stream: bool,
     /// Hand this process's standard input to the test.
     pub stdin: bool,
     /// Measures the user's terminal: columns and rows.
     pub terminal: Option<TerminalSize>,
+    /// What the run may have to say meanwhile.
+    pub halts: halt::Receiver,
+}
+
+/// Where the files of one attempt go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The directory that they are put in now. It is there.
+    pub staging: PathBuf,
+    /// Where it will be when the run is over.
+    pub target: PathBuf,
+    /// The file that takes all output, if one is to.
+    pub log: Option<PathBuf>,
 }
 
 /// An attempt and what came with it.
@@ -93,33 +116,40 @@ struct Ran {
 /// Runs one attempt. Errors are the engine's or the ledger's; a failing test is an outcome.
 pub async fn run(
     context: &AttemptContext<'_>,
-    directory: &mut ResultsDirectory,
     interrupts: &mut signal::Receiver,
 ) -> Result<Attempted, Failure> {
-    let name = context.plan.container.name.clone().unwrap_or_else(|| container_name(context));
+    let name = context.plan.container.name.clone().unwrap_or_else(|| context.container.clone());
     // Pull and build are over: what another host has to wait for is the test alone.
-    context.ledger.ends_within(context.plan.limits.of_attempt())?;
+    let longest = context.plan.limits.of_attempt();
+    context.ledger.ends_within(longest)?;
     let record = context.ledger.record(ResourceKind::Container, &name)?;
     let creation = Creation {
         image: context.image_id.to_owned(),
-        labels: context.ledger.labels(ours::Role::TestContainer),
+        labels: context.ledger.labels_within(ours::Role::TestContainer, longest),
         results: context.plan.results_volume.then(|| ResultsVolume {
             path: context.plan.results.clone(),
-            labels: context.ledger.labels(ours::Role::Volume),
+            labels: context.ledger.labels_within(ours::Role::Volume, longest),
         }),
         platform: context.plan.build.platform.clone(),
     };
-    let created = context.engine.create_container(&record, &context.plan.container, &creation).await?;
+    let mut spec = context.plan.container.clone();
+    context.secret_files.mount(&mut spec, context.ledger.labels_within(ours::Role::Volume, longest))?;
+    let created = context.engine.create_container(&record, &spec, &creation).await?;
+    context.secret_files.write(context.engine, &created.id).await?;
+    // A test image has a directory that anybody may write to; of one that was not built here nobody knows.
+    if context.plan.source == Source::Container && context.plan.results_volume {
+        make_writable(context.engine, context.ledger, &created.id, &context.plan.results).await?;
+    }
     for warning in created.warnings {
         context.sink.warn(warning);
     }
-    let place = Place { name: &name, id: &created.id, directory: directory.target() };
-    let ran = run_created(context, &place, interrupts).await?;
+    let container = Container { name: &name, id: &created.id };
+    let ran = run_created(context, &container, interrupts).await?;
     let collected = if ran.reachable && !ran.forced {
         let started = !matches!(ran.ending, Ending::NotStarted { .. });
         let since = ran.started_at.as_deref().and_then(|at| OffsetDateTime::parse(at, &Rfc3339).ok());
         let since = since.map(SystemTime::from);
-        let collecting = collect::collect(context, &created.id, started, since, directory, interrupts);
+        let collecting = collect::collect(context, &created.id, started, since, interrupts);
         tokio::join!(collecting, context.housekeeping.sweep_again()).0
     } else {
         Collected::default()
@@ -161,20 +191,20 @@ pub async fn run(
     Ok(Attempted { attempt, verdict, kept, results_pending: ran.pending })
 }
 
-/// Where the attempt takes place: in which container, and where its files belong.
-struct Place<'a> {
+/// Where the attempt takes place.
+struct Container<'a> {
     name: &'a str,
     id: &'a str,
-    directory: &'a Path,
 }
 
 async fn run_created(
     context: &AttemptContext<'_>,
-    place: &Place<'_>,
+    container: &Container<'_>,
     interrupts: &mut signal::Receiver,
 ) -> Result<Ran, Failure> {
-    let (engine, id) = (context.engine, place.id);
+    let (engine, id) = (context.engine, container.id);
     let spec = &context.plan.container;
+    let outlet = open_outlet(context).await?;
     let mut attached = match engine.attach(id, context.stdin, spec.tty).await {
         Ok(attached) => attached,
         // Podman sets the container up before it attaches: what is wrong with the command is seen here already.
@@ -196,10 +226,12 @@ async fn run_created(
         .filter(|_| spec.tty)
         .map(|size| AbortOnDropHandle::new(tokio::spawn(follow_size(engine.clone(), id.to_owned(), size))));
     let forward = input.map(|input| tokio::spawn(forward_stdin(input)));
-    let (sink, redactor) = (context.sink.clone(), Arc::clone(&context.redactor));
+    let redactor = Arc::clone(&context.redactor);
     let ended = CancellationToken::new();
-    let pumping = tokio::spawn(pump(attached, sink, redactor, ended.clone(), DRAIN));
-    let supervised = supervise(engine, id, context.plan, &context.sink, interrupts, &ended).await;
+    let pumping = tokio::spawn(pump(attached, outlet, redactor, ended.clone(), DRAIN));
+    let mut halts = context.halts.clone();
+    let supervised =
+        supervise(engine, id, context.plan, &context.sink, interrupts, &mut halts, &ended).await;
     let seconds = before.elapsed().as_secs_f64();
     drop(sizing);
     if let Some(forward) = forward {
@@ -210,12 +242,15 @@ async fn run_created(
     if pumped.broken && supervised.lost.is_none() && !supervised.forced {
         context.sink.warn("the output stream broke: output may be missing");
     }
-    after_the_end(context, place, supervised, pumped.tail, seconds).await
+    if let Some(problem) = &pumped.log_problem {
+        context.sink.warn(format!("the log of {} is not whole: {problem}", context.plan.name));
+    }
+    after_the_end(context, container, supervised, pumped.tail, seconds).await
 }
 
 async fn after_the_end(
     context: &AttemptContext<'_>,
-    place: &Place<'_>,
+    container: &Container<'_>,
     supervised: Supervised,
     tail: String,
     seconds: f64,
@@ -235,7 +270,7 @@ async fn after_the_end(
     let state = match &lost {
         Some(Lost::Gone(message)) => Err(message.clone()),
         Some(Lost::Removed) => return Ok(Ran { ending: Ending::Removed, reachable: false, ..ran }),
-        _ => match context.engine.container_state(place.id).await {
+        _ => match context.engine.container_state(container.id).await {
             Err(error) if error.is_missing() => {
                 return Ok(Ran { ending: Ending::Removed, reachable: false, ..ran });
             }
@@ -248,9 +283,9 @@ async fn after_the_end(
     match (lost, state) {
         (_, Err(message)) => {
             context.ledger.lost(LostRun {
-                container: place.name.to_owned(),
+                container: container.name.to_owned(),
                 results: context.plan.results.clone(),
-                directory: place.directory.to_owned(),
+                directory: context.place.target.clone(),
                 limit: context.plan.limits.results,
             })?;
             ran.ending = Ending::EngineLost { message };
@@ -324,6 +359,23 @@ fn finished(plan: &TestPlan, attempt: &Attempt) -> RunEvent {
     }
 }
 
-fn container_name(context: &AttemptContext<'_>) -> String {
-    format!("docker-test-{}-{}", context.ledger.run_id(), context.number)
+/// The log cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the log {}", path.display())]
+struct LogError {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+impl Diagnose for LogError {
+    fn category(&self) -> Category {
+        Category::Environment
+    }
+}
+
+async fn open_outlet(context: &AttemptContext<'_>) -> Result<Outlet, Failure> {
+    let sink = context.stream.then(|| context.sink.clone());
+    let log = context.place.log.as_deref();
+    let opened = Outlet::open(sink, log).await;
+    Ok(opened.map_err(|source| LogError { path: log.map(Path::to_owned).unwrap_or_default(), source })?)
 }

@@ -15,7 +15,6 @@ use crate::engine::{Engine, EngineError};
 use crate::image::template::results_directory_name;
 use crate::results::archive::{self, Extracted, Limits as ArchiveLimits};
 use crate::results::collect::{Left, ReadLimits, Reports, read_reports};
-use crate::results::directory::ResultsDirectory;
 use crate::results::{CaseCounts, CaseSuite, ResultFile};
 use crate::signal;
 
@@ -43,18 +42,17 @@ pub struct Collected {
     pub warnings: Vec<String>,
 }
 
-/// Takes the results of one attempt into the staging part of `directory`. A test that was not `started` is expected to
+/// Takes the results of one attempt to their place. A test that was not `started` is expected to
 /// have none; `since` is when it was.
 pub async fn collect(
     context: &AttemptContext<'_>,
     container: &str,
     started: bool,
     since: Option<SystemTime>,
-    directory: &mut ResultsDirectory,
     interrupts: &mut signal::Receiver,
 ) -> Collected {
     let (path, limit) = (&context.plan.results, context.plan.limits.results);
-    let staging = directory.staging().to_owned();
+    let staging = context.place.staging.clone();
     // One request to stop leaves the results their time, the second one does not.
     let sink = context.sink.clone();
     let already = interrupts.borrow().count > 0;
@@ -69,7 +67,7 @@ pub async fn collect(
         take_out(context.engine, container, path, &staging, Wanted { limit, since }, forced).await;
     if started || !collected.files.is_empty() {
         context.sink.event(RunEvent::Collected {
-            directory: directory.target().display().to_string(),
+            directory: context.place.target.display().to_string(),
             files: collected.files.len() as u64,
             bytes: collected.files.iter().map(|file| file.size).sum(),
         });

@@ -34,9 +34,10 @@ pub(super) async fn dispose(
     None
 }
 
-/// Gives the container the name that no sweep touches, and returns that.
+/// Takes the secrets out of the container, gives it the name that no sweep touches, and returns that.
 async fn leave(context: &AttemptContext<'_>, record: &Recorded) -> Result<String, Failure> {
-    let kept = format!("{KEPT_PREFIX}{}", context.ledger.run_id());
+    context.secret_files.wipe(context.engine, record.name()).await?;
+    let kept = kept_name(context.ledger.run_id(), record.name(), context.number);
     let permit = context.ledger.record(ResourceKind::Container, &kept)?;
     if let Err(error) = context.engine.rename(record.name(), &kept).await {
         // Where the engine said no, whatever has that name is somebody else's; where it said nothing, it may be ours.
@@ -50,4 +51,32 @@ async fn leave(context: &AttemptContext<'_>, record: &Recorded) -> Result<String
     }
     context.ledger.keep(record)?;
     Ok(kept)
+}
+
+/// The name of a container that is kept: of its run, and of its own name, where there may be others of that run. One of
+/// a name that the user chose is told from the others of its test by its attempt.
+fn kept_name(run: &str, own: &str, attempt: u32) -> String {
+    let given = own.strip_prefix("docker-test-").and_then(|name| name.strip_prefix(run)?.strip_prefix('-'));
+    let number = attempt.to_string();
+    match given.unwrap_or(&number) {
+        "1" => format!("{KEPT_PREFIX}{run}"),
+        rest => format!("{KEPT_PREFIX}{run}-{rest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_container_is_kept_under_its_runs_id_and_others_under_names_of_their_own() {
+        let run = "00000001-abcdef";
+        let kept = |own: &str, attempt| kept_name(run, own, attempt);
+        assert_eq!(kept("docker-test-00000001-abcdef-1", 1), "docker-test-kept-00000001-abcdef");
+        assert_eq!(kept("docker-test-00000001-abcdef-2", 2), "docker-test-kept-00000001-abcdef-2");
+        assert_eq!(kept("docker-test-00000001-abcdef-2.1", 1), "docker-test-kept-00000001-abcdef-2.1");
+        assert_eq!(kept("web", 1), "docker-test-kept-00000001-abcdef");
+        assert_eq!(kept("web", 2), "docker-test-kept-00000001-abcdef-2");
+        assert_eq!(kept("docker-test-00000001-abcdefg-2", 1), "docker-test-kept-00000001-abcdef");
+    }
 }

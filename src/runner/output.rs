@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::event::OutputStream;
+use super::log_file::{self, LogFile};
 use super::{Room, Sink};
 use crate::engine::docker::Attached;
 use crate::redact::{RedactStream, Redactor};
@@ -16,8 +17,16 @@ use crate::redact::{RedactStream, Redactor};
 /// comes from a container that does not die.
 const AFTER_THE_END: usize = 16 * 1024 * 1024;
 
-/// Output that is kept for reports; everything before it was streamed and is gone.
+/// Output that is kept for reports; everything before it was streamed, and is gone or in the log.
 const TAIL: usize = 64 * 1024;
+
+/// Where a test's output goes.
+pub(super) struct Outlet {
+    /// Whoever watches it as it comes, if anybody does.
+    pub(super) sink: Option<Sink>,
+    /// The file that holds all of it.
+    pub(super) log: Option<LogFile>,
+}
 
 /// What is left when the streams have ended.
 #[derive(Debug, Default)]
@@ -26,6 +35,8 @@ pub(super) struct Pumped {
     pub(super) tail: String,
     /// The connection broke before the container had closed its streams.
     pub(super) broken: bool,
+    /// Why the log is not whole, where it is not.
+    pub(super) log_problem: Option<String>,
 }
 
 /// Hands on everything until the container closes its streams.
@@ -34,14 +45,14 @@ pub(super) struct Pumped {
 /// waiting for the reader; an engine that does not send it is waited for no longer than `patience` at a time.
 pub(super) async fn pump(
     mut attached: Attached,
-    sink: Sink,
+    outlet: Outlet,
     redactor: Arc<Redactor>,
     ended: CancellationToken,
     patience: Duration,
 ) -> Pumped {
     let mut stdout = RedactStream::new(Arc::clone(&redactor));
     let mut stderr = RedactStream::new(redactor);
-    let mut out = Out { sink, tail: Tail::default(), ended, room_left: AFTER_THE_END };
+    let mut out = Out { outlet, tail: Tail::default(), ended, room_left: AFTER_THE_END };
     let broken = loop {
         let silence = async {
             out.ended.cancelled().await;
@@ -68,11 +79,15 @@ pub(super) async fn pump(
     };
     out.hand_on(OutputStream::Stdout, stdout.flush()).await;
     out.hand_on(OutputStream::Stderr, stderr.flush()).await;
-    Pumped { tail: out.tail.text(), broken }
+    let log_problem = match out.outlet.log.take() {
+        Some(log) => log.close().await.err().map(|error| error.to_string()),
+        None => None,
+    };
+    Pumped { tail: out.tail.text(), broken, log_problem }
 }
 
 struct Out {
-    sink: Sink,
+    outlet: Outlet,
     tail: Tail,
     ended: CancellationToken,
     room_left: usize,
@@ -80,18 +95,40 @@ struct Out {
 
 impl Out {
     async fn hand_on(&mut self, stream: OutputStream, clean: Vec<u8>) {
-        if !clean.is_empty() {
-            self.tail.push(&clean);
-            let room = tokio::select! {
-                biased;
-                room = self.sink.room() => room,
-                () = self.ended.cancelled() => {
-                    self.room_left = self.room_left.saturating_sub(clean.len());
-                    Room::beyond_measure()
-                }
-            };
-            self.sink.output(stream, Bytes::from(clean), room);
+        if clean.is_empty() {
+            return;
         }
+        self.tail.push(&clean);
+        if let Some(log) = &mut self.outlet.log {
+            log.write(&clean).await;
+        }
+        let ended = &self.ended;
+        let Some(sink) = &self.outlet.sink else {
+            if ended.is_cancelled() {
+                self.room_left = self.room_left.saturating_sub(clean.len());
+            }
+            return;
+        };
+        let room = tokio::select! {
+            biased;
+            room = sink.room() => room,
+            () = ended.cancelled() => {
+                self.room_left = self.room_left.saturating_sub(clean.len());
+                Room::beyond_measure()
+            }
+        };
+        sink.output(stream, Bytes::from(clean), room);
+    }
+}
+
+impl Outlet {
+    /// Opens the log, where there is to be one.
+    pub(super) async fn open(sink: Option<Sink>, log: Option<&std::path::Path>) -> std::io::Result<Self> {
+        let log = match log {
+            Some(path) => Some(LogFile::create(path, log_file::LIMIT).await?),
+            None => None,
+        };
+        Ok(Self { sink, log })
     }
 }
 

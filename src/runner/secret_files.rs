@@ -99,6 +99,11 @@ impl SecretFiles {
         self.0.is_empty()
     }
 
+    /// Shows each of them to `see`: its name and its value.
+    pub fn for_each(&self, mut see: impl FnMut(&str, &[u8])) {
+        self.0.iter().for_each(|(name, value)| see(name, value));
+    }
+
     /// Mounts the volume for them in a container that is to be created. `labels` mark it as ours.
     ///
     /// What the user mounts at `/run` stays beneath it, so that nothing is written there. At `/run/secrets` itself the

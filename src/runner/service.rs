@@ -9,6 +9,8 @@ mod watch;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::engine::docker::{Creation, Recorded};
 use crate::engine::{Engine, ResourceKind};
 use crate::error::Failure;
@@ -16,6 +18,7 @@ use crate::ledger::RunLedger;
 use crate::metadata::labels::ours::Role;
 use crate::plan::service::ServicePlan;
 use crate::redact::Redactor;
+use crate::runner::secret_files::SecretFiles;
 use crate::signal;
 use crate::suite::document::Condition;
 
@@ -32,6 +35,10 @@ pub struct ServiceContext<'a> {
     pub redactor: Arc<Redactor>,
     /// Where its output is kept.
     pub log: PathBuf,
+    /// Files under `/run/secrets`.
+    pub secret_files: &'a SecretFiles,
+    /// Cancelled once nobody waits for it any more.
+    pub unwanted: CancellationToken,
 }
 
 /// A service that was started.
@@ -53,14 +60,14 @@ pub struct ServiceFailure {
     pub problem: String,
     /// The last lines it printed.
     pub log_tail: String,
-    /// The run was told to end meanwhile.
+    /// The run was told to end meanwhile, or has no use for it any more.
     pub interrupted: bool,
 }
 
 /// Starts a service and waits until it is ready.
 ///
-/// `Err` is an error of ours or of the engine; a service that does not get ready is a [`ServiceFailure`], and its
-/// container is left to the ledger.
+/// `Err` is an error of ours or of the engine; a service that does not get ready is a [`ServiceFailure`]. Its container
+/// is removed, and its log is whole.
 pub async fn start(
     plan: &ServicePlan,
     context: &ServiceContext<'_>,
@@ -73,9 +80,12 @@ pub async fn start(
         image: plan.image_id.clone(),
         labels: ledger.labels(Role::Helper),
         results: None,
-        platform: None,
+        platform: plan.platform.clone(),
     };
-    let created = engine.create_container(&record, &plan.container, &creation).await?;
+    let mut container = plan.container.clone();
+    context.secret_files.mount(&mut container, ledger.labels(Role::Volume))?;
+    let created = engine.create_container(&record, &container, &creation).await?;
+    context.secret_files.write(engine, &created.id).await?;
     let attached = engine.attach(&created.id, false, plan.container.tty).await?;
     let wanted = match plan.ready.as_ref().map(|ready| &ready.condition) {
         Some(Condition::Log { text, .. }) => Some(text.clone()),
@@ -83,34 +93,44 @@ pub async fn start(
     };
     let redactor = Arc::clone(&context.redactor);
     let watch = Watch::begin(engine, &created.id, attached, redactor, &context.log, wanted).await?;
-    let fail = |problem: String, log_tail: String, interrupted: bool| ServiceFailure {
-        service: plan.name.clone(),
-        problem,
-        log_tail,
-        interrupted,
-    };
+    let service = Service { name: plan.name.clone(), record, watch };
     if let Err(error) = engine.start(&created.id).await {
-        return Ok(Err(fail(format!("could not be started: {error}"), watch.tail(), false)));
+        return Ok(Err(service.fail(context, format!("could not be started: {error}"), false).await));
     }
-    watch.started();
+    service.watch.started();
     let mut cancelled = interrupts.clone();
     let problem = tokio::select! {
-        outcome = ready::wait(engine, &created.id, plan.ready.as_ref(), &watch) => outcome.err(),
+        outcome = ready::wait(engine, &created.id, plan.ready.as_ref(), &service.watch) => outcome.err(),
         state = signal::wait_for(&mut cancelled, 1) => {
             let problem = format!("was not ready when signal {} came", state.signal);
-            return Ok(Err(fail(problem, watch.tail(), true)));
+            return Ok(Err(service.fail(context, problem, true).await));
+        }
+        () = context.unwanted.cancelled() => {
+            let problem = "was not ready when nobody needed it any more".to_owned();
+            return Ok(Err(service.fail(context, problem, true).await));
         }
     };
     match problem {
-        Some(problem) => Ok(Err(fail(problem, watch.tail(), false))),
-        None => Ok(Ok(Service { name: plan.name.clone(), record, watch })),
+        Some(problem) => Ok(Err(service.fail(context, problem, false).await)),
+        None => Ok(Ok(service)),
     }
 }
 
 impl Service {
-    /// Resolves when it has ended; at once where it has already.
-    pub async fn ended(&self) -> Ended {
-        self.watch.ended().await
+    /// Removes what is of no use, so that its log is closed and says why.
+    async fn fail(self, context: &ServiceContext<'_>, problem: String, interrupted: bool) -> ServiceFailure {
+        let service = self.name.clone();
+        // What cannot be removed now is still in the ledger.
+        let _ = context.ledger.remove(context.engine, &self.record).await;
+        let log_tail = self.watch.close().await;
+        ServiceFailure { service, problem, log_tail, interrupted }
+    }
+}
+
+impl Service {
+    /// Resolves when it has ended; at once where it has already. Outlives the service.
+    pub fn end(&self) -> impl Future<Output = Ended> + Send + 'static {
+        self.watch.end()
     }
 
     /// How it ended, where it has.

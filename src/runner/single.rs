@@ -1,17 +1,21 @@
-//! One image from plan to verdict: test image, attempt, results, cleanup.
+//! One image from plan to verdict: test image, attempts, results, cleanup.
 //!
 //! Owns that order and the promise that whatever way it ends, results are in their directory and the engine is clean.
 
 use std::sync::Arc;
 
 use super::Sink;
-use super::attempt::{self, AttemptContext, Attempted, TerminalSize};
+use super::attempt::TerminalSize;
+use super::builds::Builds;
+use super::executor::{self, Executed, Execution};
+use super::halt;
 use super::housekeeping::Housekeeping;
+use super::layout::Layout;
+use super::secret_files::SecretFiles;
 use crate::engine::{Engine, Image};
 use crate::environment::Environment;
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
-use crate::image::build::{self, Workshop};
 use crate::image::logins::Logins;
 use crate::ledger::RunLedger;
 use crate::metadata::labels::DEFAULT_TYPE;
@@ -50,6 +54,8 @@ pub struct Job<'a> {
     pub terminal: Option<TerminalSize>,
     /// `--propagate-exit-code`
     pub propagate: bool,
+    /// `--flaky-result fail`
+    pub flaky_fails: bool,
 }
 
 /// A finished test.
@@ -59,8 +65,8 @@ pub struct Finished {
     pub result: TestResult,
     /// What the process exits with.
     pub exit: ExitCode,
-    /// The container that was left for the user.
-    pub kept: Option<String>,
+    /// Containers that were left for the user.
+    pub kept: Vec<String>,
     /// Why there is no verdict, where the program itself failed.
     pub failure: Option<Failure>,
 }
@@ -81,62 +87,52 @@ pub async fn run(job: &Job<'_>, directory: ResultsDirectory, interrupts: &mut si
 
 async fn build_and_run(
     job: &Job<'_>,
-    mut directory: ResultsDirectory,
+    directory: ResultsDirectory,
     interrupts: &mut signal::Receiver,
 ) -> Result<Finished, Failure> {
-    let workshop = Workshop {
-        engine: job.engine,
-        ledger: job.ledger,
-        target: job.target,
-        existing: job.existing,
-        logins: job.logins,
-        environment: job.environment,
-        sink: job.sink.clone(),
-    };
-    // Only now is it known how long the image's own labels let the test run.
-    job.ledger.ends_within(job.plan.limits.of_run())?;
-    let built = build::ensure(job.plan, &workshop, interrupts).await?;
-    let attempted = match attempt(job, &built.image_id, &mut directory, interrupts).await {
-        // Another run has built the same test image anew, and removed this one, before it was used.
-        Err(_) if matches!(job.engine.image(&built.image_id).await, Ok(None)) => {
-            job.ledger.ends_within(job.plan.limits.of_run())?;
-            let built = build::ensure(job.plan, &Workshop { existing: None, ..workshop }, interrupts).await?;
-            attempt(job, &built.image_id, &mut directory, interrupts).await?
-        }
-        attempted => attempted?,
-    };
-    let Attempted { attempt, verdict, kept, results_pending } = attempted;
-    let keeps_older = results_pending || attempt.outcome == Outcome::NotStarted && attempt.files.is_empty();
-    let (results_dir, failure) = if keeps_older { (None, None) } else { commit(job, directory) };
-    let verdict = match &failure {
-        Some(failure) => without_results(verdict, failure),
-        None => verdict,
-    };
-    let exit = exit_code(&verdict, attempt.exit_code, job.propagate);
-    let Verdict { outcome, cause, warnings } = verdict;
-    let result = TestResult { outcome, cause, attempts: vec![attempt], results_dir, warnings, ..blank(job) };
-    Ok(Finished { result, exit, kept, failure })
-}
-
-async fn attempt(
-    job: &Job<'_>,
-    image_id: &str,
-    directory: &mut ResultsDirectory,
-    interrupts: &mut signal::Receiver,
-) -> Result<Attempted, Failure> {
-    let context = AttemptContext {
+    let builds = Builds::default();
+    let secret_files = SecretFiles::default();
+    let (_said, halts) = halt::channel();
+    let execution = Execution {
         engine: job.engine,
         ledger: job.ledger,
         housekeeping: job.housekeeping,
         plan: job.plan,
-        image_id,
-        number: 1,
+        target: job.target,
+        existing: job.existing,
+        secret_files: &secret_files,
+        builds: &builds,
+        logins: job.logins,
+        environment: job.environment,
         redactor: Arc::clone(&job.redactor),
         sink: job.sink.clone(),
+        stream: true,
         stdin: job.stdin,
         terminal: job.terminal,
+        number: 1,
+        slot: None,
+        layout: Layout::alone(directory.staging(), directory.target(), job.plan.retries.count > 0),
+        slow_after: None,
+        halts,
     };
-    attempt::run(&context, directory, interrupts).await
+    let executed = executor::execute(&execution, interrupts).await?;
+    let last = executed.attempts.last();
+    let is_empty = last.is_none_or(|last| last.outcome == Outcome::NotStarted && last.files.is_empty());
+    let keeps_older = executed.results_pending || is_empty && executed.attempts.len() < 2;
+    let (results_dir, failure) = if keeps_older { (None, None) } else { commit(job, directory) };
+    let code = executed.exit_code();
+    let Executed { attempts, verdict, kept, .. } = executed;
+    let verdict = match &failure {
+        Some(failure) => without_results(verdict, failure),
+        None => verdict,
+    };
+    let exit = match verdict.outcome {
+        Outcome::Flaky if job.flaky_fails => ExitCode::TestsFailed,
+        _ => exit_code(&verdict, code, job.propagate),
+    };
+    let Verdict { outcome, cause, warnings } = verdict;
+    let result = TestResult { outcome, cause, attempts, results_dir, warnings, ..blank(job) };
+    Ok(Finished { result, exit, kept, failure })
 }
 
 /// Puts the results in their place. Where that fails the verdict of the test is still one.
@@ -155,7 +151,7 @@ fn commit(job: &Job<'_>, directory: ResultsDirectory) -> (Option<String>, Option
 
 /// A pass without its results is none; a failure stays what it is.
 fn without_results(verdict: Verdict, failure: &Failure) -> Verdict {
-    if verdict.outcome != Outcome::Passed {
+    if !matches!(verdict.outcome, Outcome::Passed | Outcome::Flaky) {
         return verdict;
     }
     let message = failure.chain().join(": ");
@@ -200,7 +196,7 @@ fn ended_by(failure: Failure, interrupted: signal::Interrupts, known: TestResult
         (Outcome::NotStarted, Cause::NotStarted { message: failure.to_string() }, ExitCode::Error)
     };
     let result = TestResult { outcome, cause: Some(cause), ..known };
-    Finished { result, exit, kept: None, failure: Some(failure) }
+    Finished { result, exit, kept: Vec::new(), failure: Some(failure) }
 }
 
 fn blank(job: &Job<'_>) -> TestResult {

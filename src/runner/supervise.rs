@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Sink;
 use super::event::RunEvent;
+use super::halt;
 use crate::engine::{ContainerState, Engine, EngineError};
 use crate::plan::TestPlan;
 use crate::results::verdict::Stopped;
@@ -64,6 +65,7 @@ pub(super) async fn supervise(
     plan: &TestPlan,
     sink: &Sink,
     interrupts: &mut signal::Receiver,
+    halts: &mut halt::Receiver,
     ended: &CancellationToken,
 ) -> Supervised {
     let mut supervised = Supervised { stopped: None, forced: false, lost: None };
@@ -106,6 +108,12 @@ pub(super) async fn supervise(
                     }
                 };
                 phase = stop(engine, container, plan, sink, reason, signal, &mut limit, &phase, ended).await;
+            }
+            halt = halt::wait(halts), if supervised.stopped.is_none() => {
+                let (outcome, cause) = (halt.outcome, halt.cause);
+                supervised.stopped = Some(Stopped::Halted { outcome, cause });
+                let signal = plan.stop_signal.as_str();
+                phase = stop(engine, container, plan, sink, &halt.reason, signal, &mut limit, &phase, ended).await;
             }
             state = signal::wait_for(interrupts, seen + 1) => {
                 seen = state.count;

@@ -4,7 +4,7 @@
 //! differ. The order is that of one slot in which everything passes, by the rules of [`super::schedule`].
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use super::document::{Document, Test};
@@ -30,6 +30,10 @@ pub struct Wanted {
     pub seed: Option<String>,
     /// How often each is run; 0 counts as 1.
     pub repetitions: u32,
+    /// Recorded durations by name, for partitions that go by them.
+    pub durations: BTreeMap<String, Duration>,
+    /// Where it is given, only these.
+    pub only: Option<BTreeSet<String>>,
 }
 
 /// A test that would be run.
@@ -82,12 +86,14 @@ fn type_of(test: &Test) -> &str {
 }
 
 impl<'a> Listing<'a> {
-    /// What is wanted of a suite. Recorded durations are not looked at: to be refused before, where
-    /// [`Partition::wants_durations`].
+    /// What is wanted of a suite.
     pub fn new(suite: &'a Suite, wanted: &Wanted) -> Result<Self, SuiteError> {
         let document = &suite.document;
         let defaults = Defaults::of(suite)?;
-        let matching = candidates(suite).into_iter().filter(|candidate| wanted.selection.matches(candidate));
+        let only = |name: &str| wanted.only.as_ref().is_none_or(|only| only.contains(name));
+        let matching = candidates(suite)
+            .into_iter()
+            .filter(|candidate| only(candidate.name) && wanted.selection.matches(candidate));
         let names = select::with_needed(document, matching.map(|candidate| candidate.name));
         let by_name: BTreeMap<&str, &Test> = suite.tests().collect();
         let listed = |name: &'a str| Some(listed(document, name, by_name.get(name).copied()?, defaults));
@@ -98,7 +104,7 @@ impl<'a> Listing<'a> {
                 tests.iter().map(|test| test.needed_tests().map(str::to_owned).collect()).collect();
             let items: Vec<Item<'_>> =
                 tests.iter().zip(&needed).map(|(test, needs)| Item { name: test.name, needs }).collect();
-            let mut mine = partition.of(&items, &BTreeMap::new()).into_iter().peekable();
+            let mut mine = partition.of(&items, &wanted.durations).into_iter().peekable();
             let mut at = 0..;
             tests.retain(|_| mine.next_if_eq(&at.next().unwrap_or_default()).is_some());
         }
@@ -177,9 +183,7 @@ impl Defaults {
                 suite.error(&["defaults", "timeout"], format!("defaults.timeout: {error}"), error.hint())
             })?;
         let retries = given("retries").map_or(Some(0), |text| {
-            // The long form comes as `count=2` and `backoff=5s`.
-            let count = text.strip_prefix("count=").unwrap_or(text);
-            count.parse().ok().filter(|count| *count <= MOST_RETRIES)
+            text.parse().ok().filter(|count| *count <= MOST_RETRIES)
         });
         let retries = retries.ok_or_else(|| {
             let problem = format!("defaults.retries: expected a number from 0 to {MOST_RETRIES}");

@@ -9,7 +9,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use super::document::{Document, Matrix, Test};
+use super::document::{Document, Matrix, Named, Test};
 use super::error::SuiteError;
 use super::expand;
 use super::interpolate::Interpolator;
@@ -85,6 +85,14 @@ impl Suite {
         }
         check::check(&document, &root, known).map_err(wrong)?;
         Ok(Self { document, path: path.to_owned(), text: text.to_owned(), root })
+    }
+
+    /// A suite that nobody has written: these tests, and nothing else.
+    #[must_use]
+    pub fn of_tests(tests: Vec<(String, Test)>) -> Self {
+        let document = Document { tests: Named(tests), ..Document::default() };
+        let root = Node { place: Place { line: 1, column: 1 }, content: Content::Map(Vec::new()) };
+        Self { document, path: PathBuf::new(), text: String::new(), root }
     }
 
     /// The file, as it was named.

@@ -3,20 +3,35 @@
 use std::process::Command;
 
 use docker_test::engine::docker::{Creation, ResultsVolume};
-use docker_test::engine::{Engine, EngineError, NetworkCreation, ResourceKind};
+use docker_test::engine::{Engine, EngineError, ListedContainer, NetworkCreation, ResourceKind};
 use docker_test::metadata::labels::Role;
 use docker_test::plan::container::ContainerSpec;
+use docker_test::plan::of_container::is_test;
+use docker_test::plan::recreate::{Surroundings, network_names};
 use docker_test::plan::{ContainerPlanError, Request, TestPlan, of_container};
-use docker_test::runner::deployed::{find, look};
 use docker_test::runner::writable::make_writable;
 
 use crate::fixture::{docker_at, fixture};
 use crate::stage::Stage;
 use crate::support::{BASE, Sandbox, docker, until};
 
+/// The plan of a container, by what the engine says of it and of what is around it.
 async fn plan(engine: &Engine, container: &str) -> Result<TestPlan, ContainerPlanError> {
-    let deployed = look(engine, container).await.unwrap();
-    of_container(&Request::default(), &deployed.record, deployed.image.as_ref(), &deployed.surroundings())
+    let record = engine.container_record(container).await.unwrap();
+    let image = engine.image(&record.image_id).await.unwrap();
+    let mut networks = Vec::new();
+    for name in network_names(&record) {
+        networks.extend(engine.network(name).await.unwrap());
+    }
+    let containers = engine.containers(&[]).await.unwrap();
+    let around = Surroundings { networks: &networks, containers: &containers };
+    of_container(&Request::default(), &record, image.as_ref(), &around)
+}
+
+/// Every container that is a test and none of ours.
+async fn find(engine: &Engine) -> Vec<ListedContainer> {
+    let found = engine.containers(&["test.type"]).await.unwrap();
+    found.into_iter().filter(|container| is_test(&container.labels)).collect()
 }
 
 /// Runs a plan as an attempt does; its exit code and what it printed.
@@ -124,7 +139,7 @@ services:
         docker(&["inspect", "-f", "{{.State.Status}}", &original]).starts_with("exited").then_some(())
     });
     let before = photograph(&original);
-    let found = find(&stage.engine).await.unwrap();
+    let found = find(&stage.engine).await;
     let found = found.iter().find(|container| container.name == original).unwrap();
     let plan = plan(&stage.engine, &found.id).await.unwrap();
     assert_eq!((plan.name.as_str(), plan.warnings.len()), (original.as_str(), 0), "{:?}", plan.warnings);
@@ -143,7 +158,7 @@ services:
     assert!(docker(&["inspect", "-f", "{{json .Mounts}}", &id]).contains(&format!("{}_data", project.name)));
     assert_eq!(photograph(&original), before);
     // What was made of it is ours, and no deployment's test.
-    assert!(!find(&stage.engine).await.unwrap().iter().any(|container| container.id == id));
+    assert!(!find(&stage.engine).await.iter().any(|container| container.id == id));
     stage.end().await;
     assert_eq!(photograph(&original), before);
 }

@@ -12,6 +12,7 @@ use docker_test::ledger::RunLedger;
 use docker_test::plan::container::ContainerSpec;
 use docker_test::plan::service::ServicePlan;
 use docker_test::redact::Redactor;
+use docker_test::runner::secret_files::SecretFiles;
 use docker_test::runner::service::{Service, ServiceContext, ServiceFailure, start};
 use docker_test::signal;
 use docker_test::suite::document::{Condition, Http, Ready};
@@ -21,14 +22,14 @@ use crate::live::remains;
 use crate::support::{BASE, docker};
 
 /// An engine, a ledger and a place for logs.
-struct Stage {
-    engine: Engine,
-    ledger: RunLedger,
+pub(crate) struct Stage {
+    pub(crate) engine: Engine,
+    pub(crate) ledger: RunLedger,
     directory: tempfile::TempDir,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let environment = Environment::capture();
         let directory = tempfile::tempdir().unwrap();
         let discovery = endpoint::discover(&Choice::default(), &environment).unwrap();
@@ -42,7 +43,7 @@ impl Stage {
         Self { engine: engine.unwrap(), ledger, directory }
     }
 
-    fn log(&self) -> std::path::PathBuf {
+    pub(crate) fn log(&self) -> std::path::PathBuf {
         self.directory.path().join("log")
     }
 
@@ -57,25 +58,34 @@ impl Stage {
         spec: ContainerSpec,
     ) -> Result<Service, ServiceFailure> {
         let command = ["sh", "-c", script].map(str::to_owned).to_vec();
-        let plan = ServicePlan {
-            name: "db".to_owned(),
-            image: BASE.to_owned(),
-            image_id: self.engine.image(BASE).await.unwrap().unwrap().id,
-            container: ContainerSpec { command: Some(command), ..spec },
-            ready,
-        };
+        let spec = ContainerSpec { command: Some(command), ..spec };
+        self.start_image("db", BASE, ready, spec).await
+    }
+
+    pub(crate) async fn start_image(
+        &self,
+        name: &str,
+        image: &str,
+        ready: Option<Ready>,
+        container: ContainerSpec,
+    ) -> Result<Service, ServiceFailure> {
+        let image_id = self.engine.image(image).await.unwrap().unwrap().id;
+        let (name, image) = (name.to_owned(), image.to_owned());
+        let plan = ServicePlan { name, image, image_id, container, platform: None, ready };
         let context = ServiceContext {
             engine: &self.engine,
             ledger: &self.ledger,
             redactor: Arc::new(Redactor::new(["hunter22-secret".to_owned()])),
             log: self.log(),
+            secret_files: &SecretFiles::default(),
+            unwanted: tokio_util::sync::CancellationToken::new(),
         };
         let (_canceller, mut interrupts) = signal::channel();
         start(&plan, &context, &mut interrupts).await.unwrap()
     }
 
     /// Ends the run, and demands that nothing of it is left.
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         assert!(self.ledger.close(&self.engine).await.is_empty());
         assert_eq!(remains(self.ledger.run_id()), Vec::<String>::new());
     }
@@ -91,7 +101,7 @@ impl Drop for Stage {
     }
 }
 
-fn when(condition: Condition) -> Ready {
+pub(crate) fn when(condition: Condition) -> Ready {
     let (timeout, interval) = (Duration::from_secs(20), Duration::from_millis(100));
     Ready { condition, timeout, interval }
 }
@@ -100,7 +110,7 @@ fn soon(condition: Condition) -> Ready {
     Ready { timeout: Duration::from_secs(2), ..when(condition) }
 }
 
-fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
@@ -180,7 +190,7 @@ async fn a_service_that_dies_later_is_noticed_with_its_cause() {
     let stage = Stage::new().await;
     let service = stage.start("echo up; sleep 2; exit 5", None).await.unwrap();
     assert_eq!(service.has_ended(), None);
-    let ended = tokio::time::timeout(Duration::from_secs(20), service.ended()).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), service.end()).await.unwrap();
     assert_eq!(ended.to_string(), "ended with exit code 5");
     assert_eq!(service.has_ended(), Some(ended));
     assert_eq!(service.log_tail(), "up\n");
@@ -190,7 +200,7 @@ async fn a_service_that_dies_later_is_noticed_with_its_cause() {
     let service = stage.start_with("exec tail /dev/zero", None, spec).await;
     // It may be quicker than the question whether it is ready.
     let said = match service {
-        Ok(service) => service.ended().await.to_string(),
+        Ok(service) => service.end().await.to_string(),
         Err(failure) => failure.problem,
     };
     assert!(said.starts_with("ran out of memory"), "{said}");

@@ -40,19 +40,30 @@ pub struct Parsed {
 
 /// Flags (with their dashes) that a lower layer has set, and where.
 #[derive(Debug, Clone, Default)]
-pub struct Origins(BTreeMap<String, String>);
+pub struct Origins {
+    /// Flags that a variable or the file has set, and where.
+    lower: BTreeMap<String, String>,
+    /// Flags that the command line or a variable has set.
+    above_the_file: BTreeSet<String>,
+}
 
 impl Origins {
     /// Where the value of `flag` (with its dashes) stands, where that was not the command line.
     #[must_use]
     pub fn place(&self, flag: &str) -> Option<String> {
-        self.0.get(flag).cloned()
+        self.lower.get(flag).cloned()
+    }
+
+    /// Whether the command line or a variable says it, so that nothing in a file counts.
+    #[must_use]
+    pub fn is_above_the_file(&self, flag: &str) -> bool {
+        self.above_the_file.contains(flag)
     }
 
     /// Adds to `error` where the value came from, where that was not the command line.
     #[must_use]
     pub fn explain(&self, error: FlagError) -> FlagError {
-        match self.0.get(error.flag()) {
+        match self.lower.get(error.flag()) {
             Some(origin) => error.set_by(Some(origin.clone())),
             None => error,
         }
@@ -175,10 +186,15 @@ fn layered(
         .filter(|id| given.value_source(id.as_str()) == Some(ValueSource::CommandLine))
         .cloned()
         .collect();
+    let long = |arg: &Arg| format!("--{}", arg.get_long().unwrap_or_default());
+    let on_the_command_line = command.get_arguments().filter(|arg| settled.contains(arg.get_id()));
+    origins.above_the_file.extend(on_the_command_line.map(long));
     let mut defaults: BTreeMap<Id, Vec<String>> = BTreeMap::new();
-    let lookups: [Lookup<'_>; 2] =
-        [&|arg| from_environment(arg, layers.environment), &|arg| from_settings(arg, layers.settings)];
-    for lookup in lookups {
+    let lookups: [(bool, Lookup<'_>); 2] = [
+        (true, &|arg| from_environment(arg, layers.environment)),
+        (false, &|arg| from_settings(arg, layers.settings)),
+    ];
+    for (is_above_the_file, lookup) in lookups {
         let higher = settled.clone();
         for arg in command.get_arguments().filter(|arg| settable(arg) && !higher.contains(arg.get_id())) {
             let excluded = excluders(&command, arg);
@@ -191,7 +207,10 @@ fn layered(
                 let problem = format!("it excludes `{other}`, which is set beside it");
                 return Err(ParseError::Layer { origin, problem });
             }
-            origins.0.insert(format!("--{}", arg.get_long().unwrap_or_default()), origin);
+            origins.lower.insert(long(arg), origin);
+            if is_above_the_file {
+                origins.above_the_file.insert(long(arg));
+            }
             settled.insert(arg.get_id().clone());
             defaults.insert(arg.get_id().clone(), values);
         }

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use super::error::Invalid;
 use super::units;
 use crate::metadata::duration;
+use crate::metadata::labels::MOST_RETRIES;
 
 /// How a run is made and judged.
 #[derive(Debug, Clone, Args)]
@@ -20,6 +21,15 @@ pub struct RunFlags {
     /// How long the test may run (default: the image's label test.timeout, else 1h)
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit)]
     pub timeout: Option<Duration>,
+    /// How often a test that did not pass is run again (default: the image's label test.retries, else 0)
+    #[arg(long, value_name = "N", value_parser = retries)]
+    pub retries: Option<u32>,
+    /// How long to wait before the first retry; the wait doubles with each further one
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1s")]
+    pub retry_backoff: Duration,
+    /// What a test comes to that passes on a retry
+    #[arg(long, value_enum, default_value_t, value_name = "VERDICT")]
+    pub flaky_result: FlakyResult,
     /// How long building the test image may take
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit)]
     pub build_timeout: Option<Duration>,
@@ -71,6 +81,22 @@ pub struct RunFlags {
     /// Whether and how long to pull.
     #[command(flatten)]
     pub pull: PullFlags,
+}
+
+/// Reads `--retries`.
+fn retries(text: &str) -> Result<u32, Invalid> {
+    let count = text.trim().parse().ok().filter(|count| *count <= MOST_RETRIES);
+    count.ok_or_else(|| Invalid::new(format!("expected a number from 0 to {MOST_RETRIES}")))
+}
+
+/// `--flaky-result`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum FlakyResult {
+    /// It has passed, and is told to be flaky
+    #[default]
+    Pass,
+    /// It has failed
+    Fail,
 }
 
 /// When the image under test is pulled.

@@ -33,6 +33,8 @@ pub(in crate::cli) struct Subject {
     pub(in crate::cli) interactive: bool,
     /// A shell: it is no test, and has no verdict.
     pub(in crate::cli) shell: bool,
+    /// Many tests beside one another.
+    pub(in crate::cli) many: bool,
 }
 
 impl Subject {

@@ -24,13 +24,14 @@ use crate::runner::Sink;
 use crate::runner::target::{PullPolicy, Wanted, fetch, find};
 
 /// Everything about a run that flags and environment decide.
+#[derive(Clone)]
 pub(in crate::cli) struct Prepared {
     /// For the plan.
     pub(super) request: Request,
     /// Replaces secrets in everything that is said.
     pub(super) redactor: Arc<Redactor>,
     /// `--report`
-    reports: Vec<ReportRequest>,
+    pub(super) reports: Vec<ReportRequest>,
     /// Where files land.
     pub(super) results_dir: PathBuf,
     /// When in GitHub Actions.
@@ -40,9 +41,13 @@ pub(in crate::cli) struct Prepared {
     /// `--shell`
     pub(super) shell: bool,
     reference: Reference,
-    path: Option<PathBuf>,
-    file: Option<PathBuf>,
-    pull: PullPolicy,
+    /// The directory that the recipe's COPY reads, where it was named.
+    pub(super) path: Option<PathBuf>,
+    /// The Dockerfile.test that was named.
+    pub(super) file: Option<PathBuf>,
+    /// Nobody's directory says anything about the test.
+    pub(super) directory_is_silent: bool,
+    pub(super) pull: PullPolicy,
     engine: super::super::flags::EngineFlags,
 }
 
@@ -70,6 +75,16 @@ impl Diagnose for KeepError {
 
 impl Prepared {
     pub(in crate::cli) fn resolve(image: &str, args: &RunOptions, app: &Running) -> Result<Self, Failure> {
+        Self::resolve_with(image, args, app, None)
+    }
+
+    /// The same; `redactor` is the one of the run that this is a part of.
+    pub(super) fn resolve_with(
+        image: &str,
+        args: &RunOptions,
+        app: &Running,
+        redactor: Option<&Arc<Redactor>>,
+    ) -> Result<Self, Failure> {
         let environment = &app.environment;
         let explain = |error| app.origins.explain(error);
         let at = |flag: &str, failure: Failure| failure.at(app.origins.place(flag));
@@ -87,7 +102,10 @@ impl Prepared {
             container.tty = input::look() == input::Input::Terminal;
         }
         let command = if args.run.shell { shell_command() } else { args.command.clone() };
-        let redactor = secrets::redactor(environment, &args.run.redact, &container.env, &build);
+        let redactor = redactor.map_or_else(
+            || Arc::new(secrets::redactor(environment, &args.run.redact, &container.env, &build)),
+            Arc::clone,
+        );
         let lookup = |name: &str| environment.variable(name).map(str::to_owned);
         Ok(Self {
             request: Request {
@@ -101,7 +119,11 @@ impl Prepared {
                 },
                 build,
                 container,
+                test_type: None,
+                results: None,
                 timeout: args.run.timeout,
+                retries: if args.run.shell { Some(0) } else { args.run.retries },
+                backoff: Some(args.run.retry_backoff),
                 limits: Limits {
                     build: args.run.build_timeout,
                     pull: args.run.pull.pull_timeout,
@@ -116,7 +138,7 @@ impl Prepared {
                     Keep::Always => plan::Keep::Always,
                 },
             },
-            redactor: Arc::new(redactor),
+            redactor,
             reports: report_requests(args).map_err(|failure| at("--report", failure))?,
             results_dir: environment.current_dir().join(&args.run.results_dir),
             github: github_actions(lookup),
@@ -125,6 +147,7 @@ impl Prepared {
             reference,
             path: args.run.path.as_ref().map(|path| environment.current_dir().join(path)),
             file: args.run.file.as_ref().map(|path| environment.current_dir().join(path)),
+            directory_is_silent: false,
             pull: match args.run.pull.pull {
                 Pull::Always => PullPolicy::Always,
                 Pull::Missing => PullPolicy::Missing,
@@ -132,6 +155,15 @@ impl Prepared {
             },
             engine: args.engine.clone(),
         })
+    }
+
+    /// The same request for another image.
+    pub(super) fn for_image(&self, image: &str) -> Result<Self, Failure> {
+        let reference = Reference::parse(image)?;
+        let mut other = Self { reference, ..self.clone() };
+        other.request.reference = image.to_owned();
+        other.request.test_image = other.reference.test_tag();
+        Ok(other)
     }
 
     /// Refuses a terminal or a shell that nobody types into.
@@ -218,12 +250,25 @@ impl Prepared {
         fetch(engine, &wanted, auth.as_ref(), sink).await
     }
 
+    /// What tells the image under test from others, for a run of several.
+    pub(super) fn target_key(&self) -> String {
+        format!("{} {:?} {:?}", self.reference.resolved(), self.request.build.platform, self.pull)
+    }
+
+    /// What tells the directory that is read from others.
+    pub(super) fn sources_key(&self) -> String {
+        format!("{:?} {:?} {}", self.path, self.file, self.directory_is_silent)
+    }
+
     fn credentials(&self, app: &Running) -> Result<Credentials, Failure> {
         Ok(Credentials::load(&connect::environment(&self.engine, &app.environment))?)
     }
 
     /// What the user's directory says.
     pub(in crate::cli) async fn read_sources(&self, app: &Running) -> Result<DirectorySources, Failure> {
+        if self.directory_is_silent && self.path.is_none() && self.file.is_none() {
+            return Ok(DirectorySources::default());
+        }
         let directory = self.path.clone().unwrap_or_else(|| app.environment.current_dir().to_owned());
         let (explicit, file) = (self.path.is_some(), self.file.clone());
         let read = move || sources::read(&directory, explicit, file.as_deref());

@@ -7,7 +7,6 @@ use super::{TestImageError, Workshop};
 use crate::engine::docker::Recorded;
 use crate::engine::{Image, ResourceKind};
 use crate::error::Failure;
-use crate::ledger::TARGET_REPOSITORY;
 use crate::plan::TestPlan;
 
 /// What FROM says so that nobody else can move it: a tag can change between inspect and build.
@@ -24,7 +23,7 @@ pub(super) async fn pin(workshop: &Workshop<'_>) -> Result<(String, Option<Recor
     if nameless {
         return Ok((workshop.ledger.lend_name(workshop.engine, &workshop.target.id).await?, None));
     }
-    let name = format!("{TARGET_REPOSITORY}:{}", workshop.ledger.run_id());
+    let name = workshop.ledger.target_name();
     let record = workshop.ledger.record(ResourceKind::Tag, &name)?;
     workshop.engine.tag(&workshop.target.id, &record).await?;
     Ok((name, Some(record)))

@@ -10,7 +10,7 @@ use crate::engine::reference::Reference;
 use crate::engine::{Engine, EngineError, ListedImage, ResourceKind};
 use crate::ledger::journal::FoundRun;
 use crate::ledger::removal::{Doomed, Proviso};
-use crate::ledger::{KEY_NOTE, LENT_REPOSITORY, TARGET_REPOSITORY, run_id_time};
+use crate::ledger::{KEY_NOTE, LENT_REPOSITORY, TARGET_REPOSITORY, run_id_time, run_of_target};
 use crate::metadata::labels::ours;
 
 /// A private tag without a journal is left alone for this long: its run may live where we cannot see.
@@ -31,7 +31,7 @@ pub(super) async fn stale_tags(
     Ok(tags
         .into_iter()
         .filter_map(|name| {
-            let run = name.rsplit_once(':')?.1.to_owned();
+            let run = run_of_target(&name)?.to_owned();
             let old = scene.now.saturating_sub(run_id_time(&run)?) > TAG_AGE;
             (scene.this_run != Some(run.as_str()) && !is_known(&run) && old)
                 .then(|| Doomed::of_run(ResourceKind::Tag, name, &run))
@@ -96,7 +96,8 @@ fn lent_here_or_long_ago(name: &str, noted: &BTreeSet<String>, now: u64) -> bool
 /// Asked again when its turn has come.
 pub(super) async fn may_still_go(scene: &Scene<'_>, doomed: &Doomed) -> bool {
     match &doomed.proviso {
-        Proviso::None => true,
+        // Whether it is free the engine knows best.
+        Proviso::None | Proviso::Free => true,
         Proviso::Unused(image) => {
             image_may_go(image, &scene.living(), &scene.noted, scene.options, scene.now)
         }

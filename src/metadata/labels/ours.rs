@@ -115,7 +115,7 @@ impl Role {
 }
 
 /// Containers with this prefix, and the run's id after it, were kept for the user: sweeps pass them by, `prune` removes
-/// them.
+/// them. Where a run keeps several, a hyphen and what tells them apart follow the id.
 pub const KEPT_PREFIX: &str = "docker-test-kept-";
 
 /// Whether the container `name` was made by the run that its labels give. Labels alone do not say so: what an image
@@ -123,7 +123,11 @@ pub const KEPT_PREFIX: &str = "docker-test-kept-";
 #[must_use]
 pub fn is_own_container(labels: &BTreeMap<String, String>, name: &str) -> bool {
     let has_its_name = labels.get(CONTAINER).is_some_and(|own| own == name);
-    let was_kept = name.strip_prefix(KEPT_PREFIX).zip(labels.get(RUN)).is_some_and(|(kept, run)| kept == run);
+    let was_kept = name
+        .strip_prefix(KEPT_PREFIX)
+        .zip(labels.get(RUN))
+        .and_then(|(kept, run)| kept.strip_prefix(run.as_str()))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
     has_its_name || was_kept
 }
 
@@ -146,6 +150,8 @@ mod tests {
         };
         assert!(is_own_container(&labels(Some("web")), "web"));
         assert!(is_own_container(&labels(Some("web")), "docker-test-kept-00000001-abcdef"));
+        assert!(is_own_container(&labels(Some("web")), "docker-test-kept-00000001-abcdef-2.1"));
+        assert!(!is_own_container(&labels(Some("web")), "docker-test-kept-00000001-abcdef2"));
         assert!(!is_own_container(&labels(Some("web")), "serene_swan"));
         assert!(!is_own_container(&labels(Some("web")), "docker-test-kept-00000002-abcdef"));
         assert!(!is_own_container(&labels(None), "web"));

@@ -105,10 +105,17 @@ impl Watch {
     }
 
     pub(super) async fn ended(&self) -> Ended {
+        self.end().await
+    }
+
+    pub(super) fn end(&self) -> impl Future<Output = Ended> + Send + 'static {
         let mut ended = self.ended.clone();
-        match ended.wait_for(Option::is_some).await {
-            Ok(ended) => ended.clone().unwrap_or_default(),
-            Err(_) => Ended::default(),
+        async move {
+            match ended.wait_for(Option::is_some).await.map(|ended| ended.clone()) {
+                Ok(ended) => ended.unwrap_or_default(),
+                // Nobody watches any more, because it is being removed.
+                Err(_) => std::future::pending().await,
+            }
         }
     }
 
@@ -125,9 +132,10 @@ impl Watch {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).tail.text()
     }
 
-    /// Waits until what it printed is on disk. To be called when its container is gone.
-    pub(super) async fn close(self) {
+    /// Waits until what it printed is on disk, and gives out the last of it. To be called when its container is gone.
+    pub(super) async fn close(self) -> String {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.pump).await;
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).tail.text()
     }
 }
 

@@ -1,0 +1,211 @@
+//! The middle of a run of many: everything is planned, then the dispatcher runs it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+
+use super::super::super::application::{Interrupted, Running};
+use super::super::super::connect;
+use super::super::super::flags::output::Format;
+use super::super::super::flags::run::FlakyResult;
+use super::super::RunArgs;
+use super::super::found::Found;
+use super::super::recording::{self, Recording};
+use super::super::request::Prepared;
+use super::build::Yard;
+use super::cache::Keys;
+use super::done::Done;
+use super::entry::Entry;
+use super::memory::{self, Passes};
+use super::select::Selected;
+use super::tests::{self, Planner};
+use super::{networks, services};
+use crate::engine::Engine;
+use crate::error::Failure;
+use crate::exit_code::ExitCode;
+use crate::image::build::predict_key;
+use crate::image::logins::Logins;
+use crate::ledger::RunLedger;
+use crate::redact::Redactor;
+use crate::results::Cause;
+use crate::results::directory::ResultsDirectory;
+use crate::runner::builds::Builds;
+use crate::runner::event::RunEvent;
+use crate::runner::housekeeping::Housekeeping;
+use crate::runner::suite::{Finished, Suite as Run, Test};
+use crate::runner::{Sink, dispatcher, networks as run_networks};
+use crate::signal;
+use crate::suite::schedule;
+
+/// Plans that are made at a time.
+const PLANS: usize = 8;
+
+/// What a run holds until it is over.
+pub(super) struct Stage<'a> {
+    pub(super) args: &'a RunArgs,
+    pub(super) app: &'a Running,
+    pub(super) selected: &'a Selected,
+    pub(super) engine: &'a Engine,
+    pub(super) ledger: &'a RunLedger,
+    pub(super) housekeeping: &'a Housekeeping,
+    pub(super) redactor: &'a Arc<Redactor>,
+    pub(super) base: &'a Prepared,
+    pub(super) found: &'a Found,
+    pub(super) sink: &'a Sink,
+    pub(super) recording: &'a Recording,
+    /// Seconds that tests usually take, by names in history.
+    pub(super) expected: &'a BTreeMap<String, f64>,
+    pub(super) cache_secret: Option<[u8; 32]>,
+    pub(super) passes: Passes,
+}
+
+impl Stage<'_> {
+    /// Plans and runs everything.
+    pub(super) async fn run(
+        &self,
+        entries: Vec<Entry>,
+        services: Vec<services::Read>,
+        directory: &ResultsDirectory,
+    ) -> Result<Done, Failure> {
+        let args = self.args;
+        let logins = Logins::new(connect::environment(&args.options.engine, &self.app.environment));
+        let known_as: Vec<String> = entries.iter().map(|entry| entry.known_as.clone()).collect();
+        let mut cancelled = self.app.interrupts.clone();
+        let planning = self.plan(entries, services, &logins);
+        let (services, mut tests) = tokio::select! {
+            planned = planning => planned?,
+            state = signal::wait_for(&mut cancelled, 1) => {
+                return Err(Interrupted { signal: state.signal }.into());
+            }
+        };
+        for (test, known_as) in tests.iter_mut().zip(&known_as) {
+            test.expected = self.expected.get(known_as).copied();
+        }
+        let joins = self.selected.suite.document.network.join.is_some();
+        let keys = self.cache_secret.map(|secret| Keys::new(secret, &services, joins));
+        if let Some(keys) = keys.as_ref().filter(|_| args.many.cached) {
+            self.skip_cached(&mut tests, keys).await?;
+        }
+        let jobs = match args.many.jobs {
+            Some(jobs) => jobs,
+            None => default_jobs(self.engine).await,
+        };
+        let to_run = tests.iter().filter(|test| test.skipped.is_none());
+        let expected: Option<f64> = to_run.map(|test| test.expected).sum();
+        self.sink.event(RunEvent::Queued { tests: tests.len(), jobs, expected_seconds: expected });
+        let builds = Builds::default();
+        let run = Run {
+            engine: self.engine,
+            ledger: self.ledger,
+            housekeeping: self.housekeeping,
+            builds: &builds,
+            logins: &logins,
+            environment: &self.app.environment,
+            redactor: Arc::clone(self.redactor),
+            sink: self.sink.clone(),
+            stream: args.options.output.format == Format::Json,
+            tests: &tests,
+            services: &services,
+            limits: schedule::Limits { jobs, max_failures: args.many.max_failures() },
+            time: args.many.global_timeout,
+            slow_after: args.many.slow_after,
+            staging: directory.staging().to_owned(),
+            target: directory.target().to_owned(),
+        };
+        let mut interrupts = self.app.interrupts.clone();
+        let passed = RefCell::new(BTreeMap::new());
+        let on_end = |at: usize, finished: &Finished| {
+            let (Some(test), Some(known_as)) = (tests.get(at), known_as.get(at)) else { return };
+            self.note(test, known_as, finished, keys.as_ref(), &passed);
+        };
+        let ended = dispatcher::run(&run, &mut interrupts, on_end).await?;
+        Ok(Done::ended(ended, &known_as, *self.app.interrupts.borrow()))
+    }
+
+    async fn plan(
+        &self,
+        entries: Vec<Entry>,
+        services: Vec<services::Read>,
+        logins: &Logins,
+    ) -> Result<(Vec<crate::runner::services::Planned>, Vec<Test>), Failure> {
+        let networks = if self.selected.is_written {
+            let tests = entries.iter().map(|entry| entry.test.network.as_ref());
+            let named = tests.chain(services.iter().map(services::Read::network));
+            let wanted = networks::wanted(&self.selected.suite.document, named);
+            run_networks::prepare(&wanted, self.engine, self.ledger).await?
+        } else {
+            BTreeMap::new()
+        };
+        let planner = Planner {
+            yard: Yard { engine: self.engine, ledger: self.ledger, logins, app: self.app },
+            selected: self.selected,
+            networks: &networks,
+            found: self.found,
+            sink: self.sink,
+            flaky_fails: self.args.options.run.flaky_result == FlakyResult::Fail,
+            base: self.base,
+        };
+        let directories = tests::directories(&entries);
+        let numbered = entries.into_iter().zip(directories).enumerate();
+        let planning = numbered.map(|(at, (entry, directory))| planner.plan(entry, at + 1, directory));
+        let services = services::plan(services, &planner).await;
+        let tests = futures_util::stream::iter(planning).buffered(PLANS).collect().await;
+        Ok((services, tests))
+    }
+
+    /// Marks the tests that have passed and of which nothing has changed since.
+    async fn skip_cached(&self, tests: &mut [Test], keys: &Keys<'_>) -> Result<(), Failure> {
+        let mut cached: BTreeMap<String, Option<String>> = BTreeMap::new();
+        for test in tests {
+            let Ok(planned) = &test.planned else { continue };
+            let plan = &planned.plan;
+            let (target, existing) = (&planned.target, planned.existing.as_deref());
+            let predict =
+                async || predict_key(plan, target, existing, self.engine, &self.app.interrupts).await;
+            // What is wrong with its context is told when it is built.
+            let Ok(recipe) = self.found.keys.get(Builds::identity(plan), predict).await else { continue };
+            let Some(key) = keys.of(test, &recipe, &cached) else { continue };
+            if let Some(pass) = memory::pass(&self.passes, &key) {
+                test.skipped = Some(Cause::Cached { run_id: pass.run_id, at: pass.at });
+                cached.insert(test.name.clone(), Some(key));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells history of the end of a test.
+    fn note(
+        &self,
+        test: &Test,
+        known_as: &str,
+        finished: &Finished,
+        keys: Option<&Keys<'_>>,
+        passed: &RefCell<BTreeMap<String, Option<String>>>,
+    ) {
+        self.recording.test(known_as, &finished.result);
+        let has_passed = recording::has_passed(&finished.result, finished.exit == ExitCode::Success);
+        let (Some(keys), Some(recipe)) = (keys, &finished.recipe_key) else { return };
+        if let Some(key) = keys.of(test, recipe, &passed.borrow()) {
+            self.recording.verdict(key.clone(), known_as, has_passed);
+            if has_passed {
+                passed.borrow_mut().insert(test.name.clone(), Some(key));
+            }
+        }
+    }
+}
+
+/// Twice as many tests as the engine has CPUs, since tests of containers mostly wait, and no more than its memory bears.
+async fn default_jobs(engine: &Engine) -> usize {
+    const MEMORY_OF_A_TEST: u64 = 256 << 20;
+    const MOST: usize = 32;
+    match engine.size().await {
+        Ok(size) => {
+            let by_memory = usize::try_from(size.memory / MEMORY_OF_A_TEST).unwrap_or(MOST);
+            (size.cpus * 2).min(by_memory).clamp(1, MOST)
+        }
+        // It will say so to the first test as well.
+        Err(_) => 1,
+    }
+}
