@@ -161,7 +161,8 @@ fn parse(environment: &Environment, command: clap::Command, argv: &[OsString]) -
         error @ ParseError::Layer { .. } => Stop::Failed(Failure::from(error)),
     })?;
     let cli = Cli::from_arg_matches(&parsed.matches).map_err(|error| Stop::Said(said(error)))?;
-    let application = Application { environment: environment.clone(), origins: parsed.origins, argv: argv.into() };
+    let application =
+        Application { environment: environment.clone(), origins: parsed.origins, argv: argv.into() };
     Ok(Parsed { cli, application })
 }
 

@@ -256,7 +256,8 @@ impl RunLedger {
                 .map(|(kind, name)| self.take_away(engine, kind, name))
                 .buffer_unordered(at_a_time);
             while let Some(leftover) = removals.next().await {
-                leftovers.extend(leftover.filter(|left| !held || !removal::is_in_use(left.kind, &left.error)));
+                leftovers
+                    .extend(leftover.filter(|left| !held || !removal::is_in_use(left.kind, &left.error)));
             }
         }
         let journal = self.journal();

@@ -57,7 +57,9 @@ impl Diagnose for SuiteFileError {
             }
             Self::NoDurations { partition, .. } => {
                 let same = partition.to_string().replace("time:", "");
-                format!("run the suite once, with its history in the same state directory; slice:{same} and hash:{same} work without")
+                format!(
+                    "run the suite once, with its history in the same state directory; slice:{same} and hash:{same} work without"
+                )
             }
         })
     }

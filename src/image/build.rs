@@ -164,12 +164,7 @@ pub async fn predict_key(
     rebuild_key(plan, target, engine, &digest)
 }
 
-fn rebuild_key(
-    plan: &TestPlan,
-    target: &Image,
-    engine: &Engine,
-    digest: &str,
-) -> Result<String, Failure> {
+fn rebuild_key(plan: &TestPlan, target: &Image, engine: &Engine, digest: &str) -> Result<String, Failure> {
     let text = plan.render(PINNED_PLACEHOLDER)?.text;
     let flags = serde_json::to_string(&plan.build.of_the_result()).unwrap_or_default();
     let arguments: Vec<(&str, &str)> =

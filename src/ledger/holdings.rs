@@ -134,12 +134,7 @@ mod tests {
     use super::*;
 
     fn lost(container: &str) -> LostRun {
-        LostRun {
-            container: container.to_owned(),
-            results: "/r".to_owned(),
-            directory: "d".into(),
-            limit: 1,
-        }
+        LostRun { container: container.to_owned(), results: "/r".to_owned(), directory: "d".into(), limit: 1 }
     }
 
     #[test]

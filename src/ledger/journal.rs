@@ -510,7 +510,8 @@ mod tests {
         assert_eq!(users(&find(&lines)), [kept]);
         lines.push(r#"{"state":"active"}"#.to_owned());
         assert_eq!(users(&find(&lines)), Vec::<String>::new());
-        let of_engine = r#"{"state":{"lost":{"container":"web","results":"/r","directory":"/results/web","limit":1}}}"#;
+        let of_engine =
+            r#"{"state":{"lost":{"container":"web","results":"/r","directory":"/results/web","limit":1}}}"#;
         let found = find(&[created("web"), of_engine.to_owned()]);
         assert_eq!((users(&found), found.lost()), (vec!["web".to_owned()], &[lost("web")][..]));
         assert!(found.waits("web"));

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{TARGET_REPOSITORY, run_of_target};
 use super::journal::{FoundRun, list_runs};
 use super::removal::{Doomed, Pruned, in_order, is_clean, remove, remove_containers};
 use super::sweep::{SweepOptions, may_go, written_down};
+use super::{TARGET_REPOSITORY, run_of_target};
 use crate::engine::{Engine, EngineError, OwnedResource, ResourceKind};
 use crate::error::{Category, Diagnose};
 use crate::metadata::labels::ours;

@@ -151,8 +151,15 @@ mod tests {
         let doomed = made.into_iter().chain(again);
         let doomed = doomed.map(|(kind, name)| Doomed::of_run(kind, name.to_owned(), "r")).collect();
         let order: Vec<_> = in_order(doomed).into_iter().map(|doomed| (doomed.kind, doomed.name)).collect();
-        let expected =
-            [(Container, "a"), (Container, "b"), (Network, "n"), (Volume, "n"), (Volume, "v"), (Tag, "t"), (Image, "i")];
+        let expected = [
+            (Container, "a"),
+            (Container, "b"),
+            (Network, "n"),
+            (Volume, "n"),
+            (Volume, "v"),
+            (Tag, "t"),
+            (Image, "i"),
+        ];
         assert_eq!(order, expected.map(|(kind, name)| (kind, name.to_owned())));
     }
 

@@ -215,7 +215,9 @@ mod tests {
     #[test]
     fn another_host_is_left_alone_until_its_deadline_and_then_left_to_prune() {
         let other = "other-boot/1/2/3";
-        let may = |deadline, options| may_go(&container(labels(other, deadline), "docker-test-x"), None, options, NOW);
+        let may = |deadline, options| {
+            may_go(&container(labels(other, deadline), "docker-test-x"), None, options, NOW)
+        };
         assert!(!may(NOW + 1, PRUNE));
         assert!(may(NOW - 1, PRUNE));
         assert!(!may(NOW - 1, SweepOptions::default()), "its results may wait to be fetched");
@@ -233,7 +235,9 @@ mod tests {
         let this = Owner::of_this_process().to_string();
         let owner = this.replace(&format!("/{}/", std::process::id()), &format!("/{}/", child.id()));
         child.wait().unwrap();
-        let may = |deadline, options| may_go(&container(labels(&owner, deadline), "docker-test-x"), None, options, NOW);
+        let may = |deadline, options| {
+            may_go(&container(labels(&owner, deadline), "docker-test-x"), None, options, NOW)
+        };
         assert!(!may(NOW + 1, SweepOptions::default()));
         assert!(!may(NOW - 1, SweepOptions::default()));
         assert!(may(NOW + 1, PRUNE));
@@ -320,7 +324,8 @@ mod tests {
     fn the_journal_of_a_swept_run_goes_unless_something_waits_in_it() {
         let state = tempfile::tempdir().unwrap();
         let longest = std::time::Duration::from_secs(1);
-        let begin = || crate::ledger::RunLedger::begin(state.path(), "e.sock", "shop", None, longest).unwrap();
+        let begin =
+            || crate::ledger::RunLedger::begin(state.path(), "e.sock", "shop", None, longest).unwrap();
         let (plain, keeping) = (begin(), begin());
         let kept = format!("{KEPT_PREFIX}{}", keeping.run_id());
         let used = keeping.record(ResourceKind::Container, "used").unwrap();

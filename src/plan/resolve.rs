@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::container::ContainerSpec;
 use super::find::{Found, find, stands_in_the_directory, travelled_test_image};
 use super::{
-    ContextPlan, DEFAULT_BACKOFF, Facts, Limits, PlanError, PlannedRecipe, PlannedTrigger, Request, Retries, Source, TestPlan,
-    runs,
+    ContextPlan, DEFAULT_BACKOFF, Facts, Limits, PlanError, PlannedRecipe, PlannedTrigger, Request, Retries,
+    Source, TestPlan, runs,
 };
 use crate::engine::Image;
 use crate::image::context::{Needs, RecipeInputs, needs};

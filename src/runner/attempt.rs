@@ -230,8 +230,7 @@ async fn run_created(
     let ended = CancellationToken::new();
     let pumping = tokio::spawn(pump(attached, outlet, redactor, ended.clone(), DRAIN));
     let mut halts = context.halts.clone();
-    let supervised =
-        supervise(engine, id, context.plan, &context.sink, interrupts, &mut halts, &ended).await;
+    let supervised = supervise(engine, id, context.plan, &context.sink, interrupts, &mut halts, &ended).await;
     let seconds = before.elapsed().as_secs_f64();
     drop(sizing);
     if let Some(forward) = forward {

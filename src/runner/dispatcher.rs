@@ -450,6 +450,7 @@ fn services_of(needs: &[Need]) -> impl Iterator<Item = &str> {
 
 /// A test is slow that takes much longer than usual, where that is known.
 fn slow_after(suite: &Suite<'_>, test: &Test) -> std::time::Duration {
-    let usual = test.expected.map(|seconds| std::time::Duration::from_secs_f64((seconds * 3.0).clamp(0.0, 1e6)));
+    let usual =
+        test.expected.map(|seconds| std::time::Duration::from_secs_f64((seconds * 3.0).clamp(0.0, 1e6)));
     usual.unwrap_or_default().max(suite.slow_after)
 }

@@ -183,8 +183,7 @@ async fn waited(wait: Duration, interrupts: &signal::Receiver, halts: &halt::Rec
 }
 
 async fn is_gone(execution: &Execution<'_>, image: &str) -> bool {
-    execution.plan.source != Source::Container
-        && matches!(execution.engine.image(image).await, Ok(None))
+    execution.plan.source != Source::Container && matches!(execution.engine.image(image).await, Ok(None))
 }
 
 async fn test_image(

@@ -46,12 +46,7 @@ impl Layout {
     /// One of many, in the directory of that name.
     #[must_use]
     pub fn among_others(staging: &Path, target: &Path, directory: &str) -> Self {
-        Self {
-            staging: staging.join(directory),
-            target: target.join(directory),
-            flat: false,
-            retried: true,
-        }
+        Self { staging: staging.join(directory), target: target.join(directory), flat: false, retried: true }
     }
 
     /// Makes room for an attempt, counted from 1.
@@ -60,11 +55,8 @@ impl Layout {
             return Ok(Place { staging: self.staging.clone(), target: self.target.clone(), log: None });
         }
         let name = attempt_name(attempt);
-        let staging = if self.flat {
-            self.staging.join(format!(".{name}"))
-        } else {
-            self.staging.join(&name)
-        };
+        let staging =
+            if self.flat { self.staging.join(format!(".{name}")) } else { self.staging.join(&name) };
         fs::create_dir_all(&staging).map_err(|source| LayoutError {
             operation: "create the directory",
             path: staging.clone(),

@@ -71,7 +71,8 @@ pub async fn prepare(
     for (key, network) in wanted {
         if let Some(existing) = &network.join {
             let name = existing.clone();
-            let found = engine.network(existing).await?.ok_or(NetworkError::Missing { name: name.clone() })?;
+            let found =
+                engine.network(existing).await?.ok_or(NetworkError::Missing { name: name.clone() })?;
             if let Err(reason) = found.can_be_joined() {
                 return Err(NetworkError::Closed { name, reason }.into());
             }
@@ -84,8 +85,7 @@ pub async fn prepare(
             key => format!("docker-test-{}-{key}", ledger.run_id()),
         };
         let record = ledger.record(ResourceKind::Network, &name)?;
-        let creation =
-            NetworkCreation { internal: network.internal, labels: ledger.labels(Role::Network) };
+        let creation = NetworkCreation { internal: network.internal, labels: ledger.labels(Role::Network) };
         engine
             .create_network(&record, &creation)
             .await

@@ -69,11 +69,19 @@ pub(super) struct Ground<'a> {
 
 enum State {
     Waiting,
-    Starting { began: Instant, unwanted: CancellationToken },
-    Up { service: Box<Service>, began: Instant },
+    Starting {
+        began: Instant,
+        unwanted: CancellationToken,
+    },
+    Up {
+        service: Box<Service>,
+        began: Instant,
+    },
     /// It was a job, and is done; or it is not needed any more.
     Done,
-    Failed { cause: Cause },
+    Failed {
+        cause: Cause,
+    },
 }
 
 /// All services of a run.
@@ -135,10 +143,9 @@ impl<'a> Services<'a> {
         let planned = self.planned.get(at)?;
         let unwanted = CancellationToken::new();
         self.set(at, State::Starting { began: Instant::now(), unwanted: unwanted.clone() });
-        ground.sink.event(RunEvent::ServiceStarting {
-            service: planned.name.clone(),
-            image: planned.image.clone(),
-        });
+        ground
+            .sink
+            .event(RunEvent::ServiceStarting { service: planned.name.clone(), image: planned.image.clone() });
         let mut interrupts = interrupts.clone();
         Some(Box::pin(async move {
             let failed = |problem: String| ServiceFailure {
@@ -215,15 +222,7 @@ impl<'a> Services<'a> {
         Some(self.lost(at, own, &ended.to_string(), &tail, seconds, sink))
     }
 
-    fn lost(
-        &mut self,
-        at: usize,
-        own: Cause,
-        problem: &str,
-        tail: &str,
-        seconds: f64,
-        sink: &Sink,
-    ) -> Cause {
+    fn lost(&mut self, at: usize, own: Cause, problem: &str, tail: &str, seconds: f64, sink: &Sink) -> Cause {
         let (service, message) = (self.name(at).to_owned(), problem.to_owned());
         sink.event(RunEvent::ServiceFailed {
             service: service.clone(),
@@ -334,10 +333,7 @@ impl<'a> Services<'a> {
     }
 }
 
-fn end_of<'a>(
-    at: usize,
-    end: Option<impl Future<Output = Ended> + 'a>,
-) -> Option<Happening<'a>> {
+fn end_of<'a>(at: usize, end: Option<impl Future<Output = Ended> + 'a>) -> Option<Happening<'a>> {
     let end = end?;
     Some(Box::pin(async move { Happened::Ended(at, end.await) }))
 }

@@ -182,9 +182,8 @@ impl Defaults {
             given("timeout").map(|text| duration::parse_limit(text)).transpose().map_err(|error| {
                 suite.error(&["defaults", "timeout"], format!("defaults.timeout: {error}"), error.hint())
             })?;
-        let retries = given("retries").map_or(Some(0), |text| {
-            text.parse().ok().filter(|count| *count <= MOST_RETRIES)
-        });
+        let retries =
+            given("retries").map_or(Some(0), |text| text.parse().ok().filter(|count| *count <= MOST_RETRIES));
         let retries = retries.ok_or_else(|| {
             let problem = format!("defaults.retries: expected a number from 0 to {MOST_RETRIES}");
             suite.error(&["defaults", "retries"], problem, None)

@@ -28,9 +28,8 @@ impl Prepared {
             .targets
             .get(self.target_key(), async || Ok(Arc::new(self.obtain(engine, app, sink).await?)));
         let name = &self.request.test_image;
-        let existing = found
-            .test_images
-            .get(name.clone(), async || Ok(engine.image(name).await?.map(Arc::new)));
+        let existing =
+            found.test_images.get(name.clone(), async || Ok(engine.image(name).await?.map(Arc::new)));
         let (target, existing) = tokio::join!(target, existing);
         let (target, mut existing) = (target?, existing?);
         let read = async || Ok(Arc::new(self.read_sources(app).await?));

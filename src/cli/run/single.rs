@@ -80,7 +80,8 @@ pub(super) async fn run(
     let housekeeping = Housekeeping::begin(state, &connection.engine, ledger.run_id());
     let started = Started::now();
     let (sink, messages) = Sink::channel();
-    let subject = Subject { interactive: prepared.is_interactive(), shell: prepared.shell, ..Subject::default() };
+    let subject =
+        Subject { interactive: prepared.is_interactive(), shell: prepared.shell, ..Subject::default() };
     let shown = Shown::start(&args.output, &app.environment, &reports, subject, &prepared.redactor, messages);
     sink.event(RunEvent::RunStarted {
         run_id: ledger.run_id().to_owned(),

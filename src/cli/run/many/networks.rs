@@ -57,20 +57,12 @@ pub(super) fn of_service(
     joined(names, &[service.to_owned()], engine)
 }
 
-fn joined(
-    names: Option<&Names>,
-    aliases: &[String],
-    engine: &BTreeMap<String, String>,
-) -> Vec<NetworkSpec> {
+fn joined(names: Option<&Names>, aliases: &[String], engine: &BTreeMap<String, String>) -> Vec<NetworkSpec> {
     let usual = [DEFAULT.to_owned()];
     let names = names.map(|names| names.0.as_slice()).filter(|names| !names.is_empty()).unwrap_or(&usual);
     let known = names.iter().filter_map(|name| engine.get(name));
     known
-        .map(|name| NetworkSpec {
-            name: name.clone(),
-            aliases: aliases.to_vec(),
-            ..NetworkSpec::default()
-        })
+        .map(|name| NetworkSpec { name: name.clone(), aliases: aliases.to_vec(), ..NetworkSpec::default() })
         .collect()
 }
 

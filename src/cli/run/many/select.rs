@@ -69,7 +69,8 @@ pub(super) async fn select(
         }
         Origin::Containers => {
             let tests = labelled(engine).await?;
-            containers = tests.iter().map(|(container, _)| (container.name.clone(), container.id.clone())).collect();
+            containers =
+                tests.iter().map(|(container, _)| (container.name.clone(), container.id.clone())).collect();
             let tests = tests.into_iter().map(|(container, test)| (container.name, test)).collect();
             let shown = "the labelled containers of the engine".to_owned();
             (Suite::of_tests(tests), false, "containers".to_owned(), shown)

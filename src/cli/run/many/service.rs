@@ -62,8 +62,7 @@ fn healthcheck(check: &Healthcheck) -> Option<HealthcheckSpec> {
     if check.disable == Some(true) {
         return Some(HealthcheckSpec { test: vec!["NONE".to_owned()], ..HealthcheckSpec::default() });
     }
-    let nanoseconds =
-        |time: Option<Duration>| time.and_then(|time| i64::try_from(time.as_nanos()).ok());
+    let nanoseconds = |time: Option<Duration>| time.and_then(|time| i64::try_from(time.as_nanos()).ok());
     Some(HealthcheckSpec {
         // Without a test of its own, the image's is run at other times.
         test: check.test.as_ref().map(|test| test.0.clone()).unwrap_or_default(),

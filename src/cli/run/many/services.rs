@@ -66,7 +66,8 @@ pub(super) fn read(suite: &Suite, entries: &[Entry], app: &Running) -> Result<Ve
 
 /// Plans them: images are obtained or built. One that cannot be had fails when its turn comes, and says why then.
 pub(super) async fn plan(services: Vec<Read>, planner: &Planner<'_>) -> Vec<Planned> {
-    let planning = services.into_iter().enumerate().map(|(number, service)| plan_one(service, number, planner));
+    let planning =
+        services.into_iter().enumerate().map(|(number, service)| plan_one(service, number, planner));
     futures_util::future::join_all(planning).await
 }
 

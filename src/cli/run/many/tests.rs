@@ -19,10 +19,10 @@ use super::networks;
 use super::select::Selected;
 use crate::engine::reference::Reference;
 use crate::error::Failure;
+use crate::plan::recreate::{Surroundings, network_names};
+use crate::plan::{self, Source};
 use crate::redact::Redactor;
 use crate::runner::Sink;
-use crate::plan::{self, Source};
-use crate::plan::recreate::{Surroundings, network_names};
 use crate::runner::layout::directory_names;
 use crate::runner::secret_files::SecretFiles;
 use crate::runner::suite::{Planned, Test};
@@ -216,8 +216,7 @@ impl Planner<'_> {
         let planned = planned.map(|mut planned| {
             let container = &mut planned.plan.container;
             if container.networks.is_empty() && planned.plan.source != Source::Container {
-                container.networks =
-                    networks::of_test(entry.test.network.as_ref(), policy, self.networks);
+                container.networks = networks::of_test(entry.test.network.as_ref(), policy, self.networks);
             }
             planned.secret_files = entry.secret_files;
             planned
@@ -249,8 +248,7 @@ impl Planner<'_> {
                 &built
             }
         };
-        let (target, mut plan, existing) =
-            prepared.plan(yard.engine, yard.app, &sink, self.found).await?;
+        let (target, mut plan, existing) = prepared.plan(yard.engine, yard.app, &sink, self.found).await?;
         plan.name.clone_from(&entry.name);
         plan.image.clone_from(&entry.image);
         Ok(Planned { plan, target, existing, secret_files: SecretFiles::default() })
@@ -287,7 +285,8 @@ impl Planner<'_> {
         sink: Sink,
     ) -> Result<Prepared, Failure> {
         let name = build::name(self.yard.ledger, number);
-        build::build(build, &name, &self.selected.suite, &entry.prepared.request.build, &self.yard, sink).await?;
+        build::build(build, &name, &self.selected.suite, &entry.prepared.request.build, &self.yard, sink)
+            .await?;
         let mut prepared = entry.prepared.clone().for_image(&name)?;
         // What is built belongs to the run; its test image is found again by the next one.
         let stable = Reference::parse(&format!("docker-test-built/{}:latest", safe(&entry.known_as)))?;
