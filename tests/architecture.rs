@@ -119,7 +119,8 @@ fn only_the_ledger_permits_creation_and_removal() {
 
 #[test]
 fn nothing_knows_what_comes_after_it() {
-    let below_report = ["metadata", "plan", "suite", "image", "engine", "ledger", "runner", "results"];
+    let below_report =
+        ["metadata", "plan", "suite", "image", "engine", "ledger", "compose", "runner", "results"];
     never_in(&below_report, &["crate::report", "crate::cli", "crate::settings"]);
     never_in(&["report"], &["crate::cli"]);
     never_in(
@@ -127,7 +128,8 @@ fn nothing_knows_what_comes_after_it() {
         &["crate::plan", "crate::image", "crate::engine", "crate::runner", "crate::results"],
     );
     never_in(&["suite"], &["crate::image", "crate::runner", "crate::results", "crate::ledger"]);
-    never_in(&["engine"], &["crate::runner", "crate::results", "crate::ledger"]);
+    never_in(&["engine"], &["crate::runner", "crate::results", "crate::ledger", "crate::compose"]);
+    never_in(&["metadata", "plan", "suite", "image", "ledger"], &["crate::compose"]);
 }
 
 #[test]
@@ -143,7 +145,9 @@ fn what_is_pure_does_no_io_and_has_no_clock() {
         "Instant::now",
         "now_utc",
     ];
-    never_in(&["metadata", "plan", "suite", "image/template", "image/key", "results/verdict"], &effects);
+    let pure =
+        ["metadata", "plan", "suite", "image/template", "image/key", "compose/config", "results/verdict"];
+    never_in(&pure, &effects);
 }
 
 #[test]
