@@ -192,8 +192,8 @@ impl Project {
         needed: &BTreeSet<String>,
         context: &ComposeContext<'_>,
     ) -> Result<Result<Started, ServiceFailure>, Failure> {
-        self.check_names(context.engine).await?;
         let project = format!("{PROJECT_PREFIX}{}", context.ledger.run_id());
+        self.check_names(context.engine, &project).await?;
         let record = context.ledger.record(ResourceKind::ComposeProject, &project)?;
         let services = self.config.with_dependencies(needed);
         let until = Instant::now() + context.setup;
@@ -202,12 +202,13 @@ impl Project {
     }
 
     /// Names that the files fix would be shared with whatever has them already, data included.
-    async fn check_names(&self, engine: &Engine) -> Result<(), Failure> {
+    async fn check_names(&self, engine: &Engine, own: &str) -> Result<(), Failure> {
         let Config { fixed_networks, fixed_volumes, .. } = &self.config;
         let found = engine.named_resources(fixed_networks, fixed_volumes).await?;
         let networks = found.networks.into_iter().map(|entry| ("network", entry));
         let volumes = found.volumes.into_iter().map(|entry| ("volume", entry));
-        match networks.chain(volumes).next() {
+        let mut taken = networks.chain(volumes).filter(|(_, (_, project))| project.as_deref() != Some(own));
+        match taken.next() {
             Some((kind, (name, project))) => {
                 Err(ComposeError::Taken { kind, name, files: self.named(), project }.into())
             }

@@ -31,6 +31,9 @@ const NOT_HANDED_ON: [&str; 8] = [
     "COMPOSE_CONVERT_WINDOWS_PATHS",
 ];
 
+/// Certificates for the whole system: version 1 would take them in the place of those that the engine is judged by.
+const BUNDLES: [&str; 2] = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
+
 /// Nobody watches its output, and nobody can answer.
 const QUIET: [(&str, &str); 6] = [
     ("COMPOSE_ANSI", "never"),
@@ -182,7 +185,9 @@ fn variables(environment: &Environment, endpoint: &Endpoint) -> BTreeMap<String,
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     variables.extend(QUIET.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    if !matches!(endpoint.address(), Address::Tls { .. }) {
+    if matches!(endpoint.address(), Address::Tls { .. }) {
+        variables.retain(|name, _| !BUNDLES.contains(&name.as_str()));
+    } else {
         variables.insert("DOCKER_HOST".to_owned(), endpoint.to_string());
     }
     variables
@@ -286,7 +291,9 @@ mod tests {
         let endpoint = Endpoint::parse("tcp://[::1]:2376", Some(&material)).unwrap();
         let words = engine_words(&endpoint);
         assert_eq!(words, ["--host", "tcp://[::1]:2376", "--tlsverify", "--tlscacert", "/c/ca.pem"]);
-        assert!(!variables(&Environment::from_pairs([("A", "b")]), &endpoint).contains_key("DOCKER_HOST"));
+        let environment = Environment::from_pairs([("DOCKER_HOST", "x"), ("REQUESTS_CA_BUNDLE", "/all.pem")]);
+        let variables = variables(&environment, &endpoint);
+        assert!(!variables.contains_key("DOCKER_HOST") && !variables.contains_key("REQUESTS_CA_BUNDLE"));
         assert!(engine_words(&self::endpoint(SOCKET)).is_empty());
     }
 

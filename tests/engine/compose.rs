@@ -19,6 +19,8 @@ use docker_test::redact::Redactor;
 use docker_test::runner::service::ServiceFailure;
 use docker_test::signal;
 
+use crate::fixture::docker_at;
+use crate::fixture::fixture;
 use crate::live::eventually;
 use crate::support::{BASE, docker};
 
@@ -70,12 +72,16 @@ impl Stage {
 
     async fn named(name: &str, file: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::create_dir(directory.path().join(name)).unwrap();
-        let (engine, endpoint) = engine(directory.path()).await;
-        let state = directory.path().join("state");
-        let ledger =
-            RunLedger::begin(&state, engine.address(), "compose", None, Duration::from_mins(10)).unwrap();
+        let (engine, endpoint) = engine(directory.path(), &Environment::capture()).await;
+        Self::on(engine, endpoint, directory, name, file)
+    }
+
+    fn on(engine: Engine, endpoint: Endpoint, directory: tempfile::TempDir, name: &str, file: &str) -> Self {
+        let journals = directory.path().join("state");
+        let limit = Duration::from_mins(10);
+        let ledger = RunLedger::begin(&journals, engine.address(), "compose", None, limit).unwrap();
         let stage = Self { engine, endpoint, ledger, directory, name: name.to_owned() };
+        std::fs::create_dir(stage.path()).unwrap();
         std::fs::write(stage.path().join("compose.yaml"), file).unwrap();
         let dockerfile = format!("FROM {BASE}\nRUN echo {name} > /built\n");
         std::fs::write(stage.path().join("Dockerfile"), dockerfile).unwrap();
@@ -144,10 +150,9 @@ impl Drop for Stage {
     }
 }
 
-async fn engine(directory: &Path) -> (Engine, Endpoint) {
-    let environment = Environment::capture();
-    let discovery = endpoint::discover(&Choice::default(), &environment).unwrap();
-    let connected = endpoint::connect(&discovery, &environment, directory, None).await.unwrap();
+async fn engine(directory: &Path, environment: &Environment) -> (Engine, Endpoint) {
+    let discovery = endpoint::discover(&Choice::default(), environment).unwrap();
+    let connected = endpoint::connect(&discovery, environment, directory, None).await.unwrap();
     let address = connected.endpoint.to_string();
     let local = connected.endpoint.is_local();
     let engine =
@@ -423,6 +428,8 @@ async fn what_a_file_gives_a_fixed_name_is_not_shared_with_whoever_has_it() {
     assert_eq!(failure.to_string(), expected);
     docker(&["volume", "rm", &name]);
     stage.start(&["db"]).await.unwrap().unwrap();
+    // What the run itself has made may be asked for again.
+    stage.start(&["db"]).await.unwrap().unwrap();
     stage.ledger.close(&stage.engine).await;
     assert!(!docker(&["volume", "ls", "-q"]).contains(&name));
     stage.end().await;
@@ -448,7 +455,7 @@ async fn a_file_that_is_wrong_or_not_there_is_named_with_the_words_of_the_tool()
 #[tokio::test]
 async fn without_a_tool_the_error_says_which_are_looked_for() {
     let directory = tempfile::tempdir().unwrap();
-    let (_engine, endpoint) = engine(directory.path()).await;
+    let (_engine, endpoint) = engine(directory.path(), &Environment::capture()).await;
     let environment = Environment::from_pairs([("PATH", directory.path().to_str().unwrap())]);
     let error = ComposeTool::find(&environment, &endpoint, Arc::default()).await.unwrap_err();
     assert!(
@@ -477,6 +484,27 @@ async fn told_to_end_it_ends_the_tool_at_once_and_leaves_nothing() {
     stage.end().await;
 }
 
+#[tokio::test]
+async fn the_tool_goes_where_we_are_connected_over_tls_whatever_its_variables_say() {
+    let far = fixture("dockerd");
+    let directory = tempfile::tempdir().unwrap();
+    let environment = Environment::capture()
+        .with("DOCKER_HOST", far["DOCKERD_TLS_HOST"].as_str())
+        .with("DOCKER_TLS_VERIFY", "1")
+        .with("DOCKER_CERT_PATH", far["DOCKERD_CERT_PATH"].as_str());
+    let (engine, endpoint) = engine(directory.path(), &environment).await;
+    let file = format!("services: {{ db: {{ image: {BASE}, command: [sleep, '600'] }} }}");
+    let stage = Stage::on(engine, endpoint, directory, "far", &file);
+    let started = stage.start(&["db"]).await.unwrap().unwrap();
+    let project = stage.project();
+    let label = format!("label=com.docker.compose.project={project}");
+    let there = || docker_at(&far["DOCKERD_HOST"], &["ps", "-aq", "--no-trunc", "--filter", &label]);
+    assert_eq!(there().trim(), started.services[0].containers[0]);
+    assert_eq!(inventory(&project), Vec::<String>::new());
+    stage.end().await;
+    assert_eq!(there(), "");
+}
+
 /// In the process that is to be killed: the directory for its journal.
 const VICTIM: &str = "DOCKER_TEST_COMPOSE_VICTIM";
 
@@ -484,13 +512,13 @@ const VICTIM: &str = "DOCKER_TEST_COMPOSE_VICTIM";
 async fn what_a_killed_run_left_is_swept_without_the_tool() {
     if let Some(directory) = std::env::var_os(VICTIM) {
         let directory = PathBuf::from(directory);
-        let (engine, endpoint) = engine(&directory).await;
+        let (engine, endpoint) = engine(&directory, &Environment::capture()).await;
         let limit = Duration::from_mins(10);
         let ledger = RunLedger::begin(&directory, engine.address(), "compose", None, limit).unwrap();
         println!("victim {}", ledger.run_id());
         let tool = ComposeTool::find(&Environment::capture(), &endpoint, Arc::default()).await.unwrap();
         let project = Project::load(tool, &["compose.yaml".into()], &directory).await.unwrap();
-        let (engine, ready) = (&engine, Duration::from_secs(60));
+        let (engine, ready) = (&engine, Duration::from_mins(1));
         let context = ComposeContext { engine, ledger: &ledger, join: false, setup: DEFAULT_SETUP, ready };
         let (_canceller, mut interrupts) = signal::channel();
         project.start(&names(&["api"]), &context, &mut interrupts).await.unwrap().unwrap();
