@@ -235,6 +235,10 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
             }
             for at in ready {
                 let Some(test) = self.suite.tests.get(at) else { continue };
+                // One before it may have failed at once, and that may have been enough for the run.
+                if self.finished.get(at).is_some_and(Option::is_some) {
+                    continue;
+                }
                 self.scheduler.started(at);
                 match &test.planned {
                     Ok(planned) => running.push(self.start(at, test, planned, interrupts.clone())),

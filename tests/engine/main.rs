@@ -8,6 +8,7 @@
 mod browser;
 mod fixture;
 mod stage;
+mod suite_system;
 mod support;
 
 mod build_command;
@@ -42,7 +43,12 @@ mod signals;
 mod smoke;
 mod sources;
 mod streams;
+mod suite_attempts;
+mod suite_limits;
+mod suite_policy;
+mod suite_selection;
 mod suite_services;
+mod suite_sources;
 mod traps;
 mod uploads;
 mod verdict;
