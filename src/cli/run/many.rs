@@ -12,11 +12,11 @@ mod memory;
 mod networks;
 mod origin;
 mod outputs;
+mod planner;
 mod select;
 mod service;
 mod services;
 mod stage;
-mod tests;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -50,9 +50,9 @@ use done::Done;
 use entry::Entry;
 use memory::Memory;
 use origin::Origin;
+use planner::CommandLines;
 use select::Selected;
 use stage::Stage;
-use tests::CommandLines;
 use watch::{Changed, Watched};
 
 /// How long a run of several may go on, where others have to know when it must be over.
@@ -126,7 +126,7 @@ async fn run(
     }
     let settings = settings_of(&selected, app)?;
     let mut lines = CommandLines::new(app, &selected.suite, settings.as_ref(), base.clone());
-    let (entries, secrets) = tests::entries(&listing, &selected, &mut lines)?;
+    let (entries, secrets) = planner::entries(&listing, &selected, &mut lines)?;
     *watched = Watched::of(&selected, &entries, &base.results_dir, app);
     let services = services::read(&selected.suite, &entries, app)?;
     let redactor = Arc::new(outputs::redactor(args, app, &entries, &services, secrets));
@@ -180,7 +180,7 @@ impl Run<'_> {
             subject: selected.subject.clone(),
             engine: engine.describe(),
             parent: earlier.as_ref().map(|earlier| earlier.run_id.clone()),
-            selected: tests::names(&entries),
+            selected: planner::names(&entries),
         };
         let expected = memory.expected(&selected.subject);
         let cache_secret = memory.cache_secret(args.many.cached, &sink);

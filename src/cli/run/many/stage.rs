@@ -20,8 +20,8 @@ use super::compose::{self, Composed};
 use super::done::Done;
 use super::entry::Entry;
 use super::memory::{self, Passes};
+use super::planner::{self, Planner};
 use super::select::Selected;
-use super::tests::{self, Planner};
 use super::{networks, services};
 use crate::engine::Engine;
 use crate::error::Failure;
@@ -180,7 +180,7 @@ impl Stage<'_> {
             flaky_fails: self.args.options.run.flaky_result == FlakyResult::Fail,
             base: self.base,
         };
-        let directories = tests::directories(&entries);
+        let directories = planner::directories(&entries);
         let numbered = entries.into_iter().zip(directories).enumerate();
         let planning = numbered.map(|(at, (entry, directory))| planner.plan(entry, at + 1, directory));
         let services = services::plan(services, &planner).await;
