@@ -16,16 +16,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::event::RunEvent;
 use super::executor::{self, Executed, Execution};
-use super::halt::{self, Halt};
+use super::halt;
 use super::layout::{Layout, SERVICES};
-use super::services::{Ground, Happened, Happening, Services, cause_of};
+use super::services::{Ground, Happening, Services};
 use super::suite::{Ended, Finished, Planned, Suite, Test};
 use crate::error::{Category, Diagnose, Failure};
-use crate::metadata::duration;
 use crate::results::{Cause, Outcome};
 use crate::signal;
-use crate::suite::needs::Need;
-use crate::suite::schedule::{End, Item, NotRun, Reason, ScheduleError, Scheduler};
+use crate::suite::schedule::{Item, ScheduleError, Scheduler};
 
 /// Chaos tests do harm to services on purpose.
 const CHAOS: &str = "chaos";

@@ -26,7 +26,12 @@ impl<F: FnMut(usize, &Finished)> Dispatcher<'_, F> {
     }
 
     /// A test has come to its end.
-    pub(super) fn end(&mut self, at: usize, executed: Result<Executed, Failure>, interrupts: &signal::Receiver) {
+    pub(super) fn end(
+        &mut self,
+        at: usize,
+        executed: Result<Executed, Failure>,
+        interrupts: &signal::Receiver,
+    ) {
         let Some(test) = self.suite.tests.get(at) else { return };
         let slot = self.slots.remove(&at).map(|slot| slot.number);
         let finished = match executed {

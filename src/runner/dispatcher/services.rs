@@ -13,7 +13,11 @@ use crate::signal;
 
 impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
     /// Waits for removals that are under way. The ends of services that are still watched are nobody's business now.
-    pub(super) async fn take_down(&mut self, ground: &'a Ground<'a>, mut happenings: FuturesUnordered<Happening<'a>>) {
+    pub(super) async fn take_down(
+        &mut self,
+        ground: &'a Ground<'a>,
+        mut happenings: FuturesUnordered<Happening<'a>>,
+    ) {
         happenings.extend(self.services.release(|_| false, ground));
         while self.services.being_removed() > 0 {
             match happenings.next().await {
