@@ -1040,8 +1040,8 @@ docker-test: of 1 selected test, none is in part slice:2/2
 
 "#]]);
     world.run(&["list", "--partition", "time:1/3"]).code(125).stdout_eq("").stderr_eq(str![[r#"
-docker-test: --partition time:1/3 goes by recorded durations, and none are recorded yet
-  hint: slice:1/3 and hash:1/3 work without them
+docker-test: --partition time:1/3 goes by recorded durations, and none are recorded for docker-test.yaml
+  hint: run the suite once, with its history in the same state directory; slice:1/3 and hash:1/3 work without
 
 "#]]);
     world.run(&["list", "--partition", "slcie:1/3"]).code(125).stderr_eq(str![[r#"
