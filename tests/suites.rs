@@ -135,7 +135,11 @@ fn numbers_out_of_range_are_answered_with_the_range() {
 #[test]
 fn what_is_for_one_test_is_refused_for_several() {
     let world = World::new();
-    world.run(&["--shell", "a:1", "b:1"]).code(125).stdout_eq("").stderr_eq(str![]);
+    world.run(&["--shell", "a:1", "b:1"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: --shell is for one test, and this is a run of several
+  hint: run the image alone: docker-test run --shell IMAGE
+
+"#]]);
     for words in [
         &["--name", "x"][..],
         &["--test-image", "x"],
@@ -155,7 +159,11 @@ fn what_is_for_one_test_is_refused_for_several() {
 fn what_is_tested_is_said_once() {
     let world = World::new();
     world.write("docker-test.yaml", SHOP);
-    world.run(&["--suite", "docker-test.yaml", "a:1"]).code(125).stdout_eq("").stderr_eq(str![]);
+    world.run(&["--suite", "docker-test.yaml", "a:1"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: --suite and IMAGE exclude each other: both say what is tested
+  hint: leave one of the two out
+
+"#]]);
     for flag in ["--containers", "--images"] {
         let said = world.refused(&[flag, "a:1"]);
         assert!(said.contains(&format!("{flag} and IMAGE exclude each other")), "{said}");
@@ -166,30 +174,65 @@ fn what_is_tested_is_said_once() {
 fn whoever_watches_reads_no_events() {
     let world = World::new();
     world.write("docker-test.yaml", SHOP);
-    world.run(&["--watch", "--format", "json"]).code(125).stdout_eq("").stderr_eq(str![]);
+    world.run(&["--watch", "--format", "json"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: --watch writes no events for programs: leave --format json out
+  hint: leave one of the two out
+
+"#]]);
 }
 
 #[test]
 fn without_images_and_suite_it_says_what_can_be_named() {
     let world = World::new();
-    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![]);
-    world.run(&["--suite", "other.yaml"]).code(125).stdout_eq("").stderr_eq(str![]);
+    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: there is nothing to test: no IMAGE, and no docker-test.yaml in [HOME]
+  hint: name an image (docker-test run shop:1.4), or let `docker-test init` write a suite to start from
+
+"#]]);
+    world.run(&["--suite", "other.yaml"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: cannot read the suite other.yaml
+  because: No such file or directory (os error 2)
+  hint: check the path and its permissions
+
+"#]]);
 }
 
 #[test]
 fn what_is_wrong_with_a_suite_has_a_place_and_needs_no_engine() {
     let world = World::new();
     world.write("docker-test.yaml", "version: 1\ntests:\n  checkout:\n    imge: shop/checkout:1\n");
-    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![]);
+    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: docker-test.yaml:4:5: unknown key `imge` in `tests.checkout`
+  4 |     imge: shop/checkout:1
+    |     ^
+  hint: did you mean `image`?
+
+"#]]);
     world.write("docker-test.yaml", "version: 1\ntests:\n  a:\n    image: shop/a:${TAG}\n");
-    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![]);
+    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: docker-test.yaml:4:19: the variable `TAG` is not set
+  4 |     image: shop/a:${TAG}
+    |                   ^
+  hint: set it, or give a default: ${TAG:-default}
+
+"#]]);
     world.write("docker-test.yaml", "version: 1\ntests:\n  a:\n    image: shop/a:1\n    needs: [db]\n");
-    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![]);
+    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: docker-test.yaml:5:13: there is no service or test `db`
+  5 |     needs: [db]
+    |             ^
+
+"#]]);
     world.write(
         "docker-test.yaml",
         "version: 1\ntests:\n  a: { image: x, needs: [b] }\n  b: { image: x, needs: [a] }\n",
     );
-    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![]);
+    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: docker-test.yaml:3:18: needs go round in a circle: a → b → a
+  3 |   a: { image: x, needs: [b] }
+    |                  ^
+
+"#]]);
 }
 
 #[test]
@@ -205,32 +248,54 @@ fn defaults_are_those_of_the_suite_that_is_named() {
 fn a_secret_that_is_not_to_be_had_is_named_with_its_place() {
     let world = World::with_engine();
     world.write("docker-test.yaml", &format!("{SHOP}    secrets: [PAYMENT_TOKEN]\n"));
-    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![]);
+    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: docker-test.yaml:9:5: tests.checkout.secrets.PAYMENT_TOKEN: the variable PAYMENT_TOKEN is not set
+  9 |     secrets: [PAYMENT_TOKEN]
+    |     ^
+  hint: export PAYMENT_TOKEN=…, or name a file: { file: PATH }
+
+"#]]);
     world.write(
         "docker-test.yaml",
         &format!("{SHOP}    secrets: {{ KEY: {{ file: ./nothing, as: file }} }}\n"),
     );
-    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![]);
+    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: docker-test.yaml:9:5: tests.checkout.secrets.KEY: cannot read [HOME]/././nothing: No such file or directory (os error 2)
+  9 | (not shown: it names a secret)
+    |     ^
+  hint: paths are relative to the suite file
+
+"#]]);
     assert!(!world.path("tests").exists(), "nothing was begun");
 }
 
 #[test]
-fn options_of_a_test_are_flags_and_their_errors_name_it() {
+fn an_option_of_a_test_is_read_as_the_flag_of_that_name() {
     let world = World::with_engine();
     world.write("docker-test.yaml", &format!("{SHOP}    options: {{ memory: much }}\n"));
-    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![]);
+    world.run(&[]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: --memory (set by docker-test.yaml: memory): invalid value `much`: expected a size such as 512m, 1.5g, 64MiB or a number of bytes
+
+"#]]);
 }
 
 #[test]
 fn nothing_selected_is_4_and_its_report_is_empty() {
     let world = World::with_engine();
     world.write("docker-test.yaml", SHOP);
-    world.run(&["--select", "crat"]).code(4).stdout_eq("").stderr_eq(str![]);
+    world.run(&["--select", "crat"]).code(4).stdout_eq("").stderr_eq(str![[r#"
+docker-test: warning: `crat` matches no test; did you mean `cart`?
+docker-test: nothing to test: none of 2 tests of docker-test.yaml is selected
+
+"#]]);
     world
         .run(&["--type", "security", "--partition", "slice:2/2", "--report", "json=part.json"])
         .code(4)
         .stdout_eq("")
-        .stderr_eq(str![]);
+        .stderr_eq(str![[r#"
+docker-test: nothing to test: of 1 selected test, none is in part slice:2/2
+
+"#]]);
     let report = std::fs::read_to_string(world.path("part.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!((&report["tests"], &report["exit_code"]), (&serde_json::json!([]), &serde_json::json!(4)));
@@ -241,7 +306,19 @@ fn nothing_selected_is_4_and_its_report_is_empty() {
 fn what_asks_for_the_past_is_an_error_where_there_is_none() {
     let world = World::with_engine();
     world.write("docker-test.yaml", SHOP);
-    world.run(&["--partition", "time:1/2"]).code(125).stdout_eq("").stderr_eq(str![]);
-    world.run(&["--rerun", "failed"]).code(125).stdout_eq("").stderr_eq(str![]);
-    world.run(&["--rerun", "6b0147d2"]).code(125).stdout_eq("").stderr_eq(str![]);
+    world.run(&["--partition", "time:1/2"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: --partition time:1/2 goes by recorded durations, and none are recorded for docker-test.yaml
+  hint: run the suite once, with its history in the same state directory; slice:1/2 and hash:1/2 work without
+
+"#]]);
+    world.run(&["--rerun", "failed"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: there is no run of [HOME]/docker-test.yaml in the history
+  hint: `docker-test history` lists the runs that are known
+
+"#]]);
+    world.run(&["--rerun", "6b0147d2"]).code(125).stdout_eq("").stderr_eq(str![[r#"
+docker-test: there is no run 6b0147d2 in the history
+  hint: `docker-test history` lists the runs
+
+"#]]);
 }
