@@ -152,3 +152,14 @@ pub(crate) fn flaky() -> RunResults {
     let last = attempt(2, Outcome::Passed, vec![case("test_total", CaseStatus::Passed)]);
     run(vec![test("shop:1.4", Outcome::Flaky, None, vec![first, last])])
 }
+
+/// A test that did not run because it needs something that failed.
+pub(crate) fn lacking(name: &str, needed: &str) -> TestResult {
+    let cause = Cause::DependencyFailed {
+        service: needed.to_owned(),
+        message: "it ended with exit code 1".to_owned(),
+        log_tail: String::new(),
+    };
+    let results_dir = None;
+    TestResult { results_dir, ..test(name, Outcome::DependencyFailed, Some(cause), Vec::new()) }
+}

@@ -262,7 +262,7 @@ mod tests {
         let service = page.find("### ❌ service <code>db</code>").unwrap();
         let tested = page.find("### 🔗 <code>checkout</code>").unwrap();
         assert!(service < tested, "{page}");
-        assert!(page.contains("<code>the service db failed&#58; it ended with exit code 1</code>"), "{page}");
+        assert!(page.contains("<code>db&#44; which it needs&#44; failed&#58; it ended with exit code 1</code>"), "{page}");
         assert_eq!(page.matches("FATAL: could not open file").count(), 2, "{page}");
     }
 

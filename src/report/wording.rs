@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::report::text;
 use crate::results::verdict::{ENDED_WITH_126, ENDED_WITH_127};
-use crate::results::{CaseCounts, Cause, Outcome};
+use crate::results::{Attempt, CaseCounts, Cause, Outcome, TestResult};
 
 /// The outcome in words, lower case.
 #[must_use]
@@ -176,6 +176,32 @@ pub fn advise(cause: &Cause, run_id: &str) -> Option<String> {
     }
 }
 
+/// What is said of tests that were not run because they passed before: never that they passed.
+pub const CACHED: &str = "cached (passed before, nothing changed)";
+
+/// Where the whole output of an attempt is; relative to the directory of the run where that cannot be told from the
+/// directory of the test's files.
+#[must_use]
+pub fn log_path(test: &TestResult, attempt: &Attempt) -> Option<String> {
+    let log = attempt.log.as_deref()?;
+    Some(run_directory(test).map_or_else(|| log.to_owned(), |directory| format!("{directory}{log}")))
+}
+
+/// The directory of the files of an attempt, where they are known to be.
+#[must_use]
+pub fn files_path(test: &TestResult, attempt: &Attempt) -> Option<String> {
+    match attempt.log.as_deref() {
+        Some(log) => Some(format!("{}{}", run_directory(test)?, log.strip_suffix(".log")?)),
+        None => test.results_dir.clone().filter(|_| test.last_attempt().is_some_and(|last| last.number == attempt.number)),
+    }
+}
+
+/// The directory of a run of many tests, with the `/` at its end.
+fn run_directory(test: &TestResult) -> Option<&str> {
+    let own = test.last_attempt()?.log.as_deref()?.strip_suffix(".log")?;
+    test.results_dir.as_deref()?.strip_suffix(own).filter(|directory| directory.ends_with('/'))
+}
+
 /// The counts that are not zero: `10 passed, 2 failed`.
 #[must_use]
 pub fn case_counts(counts: CaseCounts) -> String {
@@ -300,7 +326,7 @@ mod tests {
             "the engine was lost while the test ran",
             "interrupted by SIGINT",
             "the results are larger than --results-limit (1 GiB) and were cut",
-            "the service db failed: it ended with exit code 1",
+            "db, which it needs, failed: it ended with exit code 1",
         ];
         assert_eq!(sentences, expected);
     }
