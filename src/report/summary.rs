@@ -4,7 +4,6 @@
 //! begins with text that a CI log would obey.
 
 mod block;
-mod dependents;
 mod many;
 mod page;
 

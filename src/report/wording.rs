@@ -276,6 +276,7 @@ fn with_message(sentence: &str, message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::fixtures::{passing, two_hundred};
 
     fn every_cause() -> Vec<Cause> {
         let message = || "exec: \"x\": no such file\u{1b}[2J".to_owned();
@@ -297,6 +298,8 @@ mod tests {
             Cause::EngineLost { message: String::new() },
             Cause::Interrupted { signal: 2 },
             Cause::ResultsLimit { limit: 1 << 30 },
+            Cause::NotRun { reason: "the run was stopped".to_owned() },
+            Cause::Cached { run_id: "r-41".to_owned(), at: "2026-11-20T06:30:00Z".to_owned() },
             Cause::DependencyFailed {
                 service: "d\u{1b}[31mb".to_owned(),
                 message: "it ended with exit code 1".to_owned(),
@@ -326,6 +329,8 @@ mod tests {
             "the engine was lost while the test ran",
             "interrupted by SIGINT",
             "the results are larger than --results-limit (1 GiB) and were cut",
+            "not run: the run was stopped",
+            "not run: nothing has changed since it passed at 2026-11-20T06:30:00Z (run r-41)",
             "db, which it needs, failed: it ended with exit code 1",
         ];
         assert_eq!(sentences, expected);
@@ -390,6 +395,25 @@ mod tests {
         for (size, words) in cases {
             assert_eq!(bytes(size), words, "{size}");
         }
+    }
+
+    #[test]
+    fn logs_and_files_of_each_attempt_are_found_below_the_directory_of_the_run() {
+        let results = two_hundred();
+        let failed = &results.tests[0];
+        let paths = |attempt| (log_path(failed, attempt).unwrap(), files_path(failed, attempt).unwrap());
+        let of = |number| {
+            let files = format!("/work/out/part-000/attempt-{number}");
+            (format!("{files}.log"), files)
+        };
+        assert_eq!(paths(&failed.attempts[0]), of(1));
+        assert_eq!(paths(&failed.attempts[1]), of(2));
+        let alone = passing().tests.remove(0);
+        assert_eq!(log_path(&alone, &alone.attempts[0]), None);
+        assert_eq!(files_path(&alone, &alone.attempts[0]).as_deref(), Some("tests/results"));
+        let pending = TestResult { results_dir: None, ..failed.clone() };
+        assert_eq!(log_path(&pending, &pending.attempts[0]).as_deref(), Some("part-000/attempt-1.log"));
+        assert_eq!(files_path(&pending, &pending.attempts[0]), None);
     }
 
     #[test]

@@ -5,24 +5,22 @@
 use std::collections::BTreeMap;
 
 use super::block::{self, MAX_WARNINGS, tallied};
-use super::dependents::{self, Lost};
 use super::page::Page;
+use crate::report::dependents::{self, Lost};
 use crate::report::style::Paint;
 use crate::report::text::{message, name, printable};
+use crate::report::totals::{counts, is_cached, names};
 use crate::report::wording::{
-    CACHED, advise, case_counts, count, describe_cause, describe_service_cause, duration, is_bad, log_path,
+    advise, case_counts, count, describe_cause, describe_service_cause, duration, is_bad, log_path,
     outcome_word,
 };
-use crate::results::{Cause, Outcome, RunResults, ServiceResult, TestResult};
+use crate::results::{Outcome, RunResults, ServiceResult, TestResult};
 
 /// Tests and services that failed and get a block each.
 const MAX_BLOCKS: usize = 20;
 
 /// Further ones that get a line each, and flaky ones that do; the rest is counted.
 const MAX_LINES: usize = 30;
-
-/// Tests that are named where several share a line.
-const MAX_NAMES: usize = 6;
 
 /// Last lines of an output that are shown.
 const MAX_OUTPUT_LINES: usize = 10;
@@ -166,14 +164,6 @@ fn unstarted_blocks(tests: &[&TestResult], results: &RunResults, page: &mut Page
     }
 }
 
-/// `a, b, c + 12 more`
-fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
-    let more = all.len().saturating_sub(MAX_NAMES);
-    let named: Vec<String> = all.take(MAX_NAMES).map(name).collect();
-    let named = named.join(", ");
-    if more > 0 { format!("{named} + {more} more") } else { named }
-}
-
 /// The tests that a failed service or test took with it.
 fn lost_lines(lost: &Lost<'_>, results: &RunResults, page: &mut Page) {
     let of_test = results.tests.iter().find(|test| test.name == lost.name);
@@ -215,33 +205,6 @@ fn totals(results: &RunResults, page: &mut Page) {
     if results.tests.iter().any(|test| is_bad(test.outcome)) {
         page.field("hint", "add --rerun failed to run these again");
     }
-}
-
-const fn is_cached(test: &TestResult) -> bool {
-    matches!((test.outcome, &test.cause), (Outcome::Skipped, Some(Cause::Cached { .. })))
-}
-
-/// `195 passed, 2 failed, 1 flaky`: those that passed, what is bad, and what was not run.
-fn counts(results: &RunResults) -> String {
-    const ORDER: [Outcome; 9] = [
-        Outcome::Passed,
-        Outcome::Failed,
-        Outcome::TimedOut,
-        Outcome::OutOfMemory,
-        Outcome::NotStarted,
-        Outcome::Aborted,
-        Outcome::DependencyFailed,
-        Outcome::Flaky,
-        Outcome::Skipped,
-    ];
-    let of = |outcome| {
-        let tests = results.tests.iter().filter(|test| test.outcome == outcome && !is_cached(test)).count();
-        (tests, outcome_word(outcome))
-    };
-    let cached = results.tests.iter().filter(|test| is_cached(test)).count();
-    let all = ORDER.into_iter().map(of).chain([(cached, CACHED)]);
-    let told = all.filter(|(number, _)| *number > 0).map(|(number, words)| format!("{number} {words}"));
-    told.collect::<Vec<_>>().join(", ")
 }
 
 /// Why tests were skipped, each reason once.

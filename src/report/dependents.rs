@@ -8,20 +8,20 @@ use crate::results::{Cause, Outcome, RunResults, TestResult};
 
 /// What tests were without, and which.
 #[derive(Debug, PartialEq)]
-pub(super) struct Lost<'a> {
+pub(in crate::report) struct Lost<'a> {
     /// The service or test that failed.
-    pub(super) name: &'a str,
+    pub(in crate::report) name: &'a str,
     /// What became of it, and what it said last.
-    pub(super) message: &'a str,
-    pub(super) log_tail: &'a str,
+    pub(in crate::report) message: &'a str,
+    pub(in crate::report) log_tail: &'a str,
     /// Tests that did not run.
-    pub(super) not_run: Vec<&'a str>,
+    pub(in crate::report) not_run: Vec<&'a str>,
     /// Tests that ran when it failed.
-    pub(super) cut_short: Vec<&'a str>,
+    pub(in crate::report) cut_short: Vec<&'a str>,
 }
 
 /// What `test` was without, where that is why it has no verdict.
-pub(super) fn needed(test: &TestResult) -> Option<&str> {
+pub(in crate::report) fn needed(test: &TestResult) -> Option<&str> {
     match &test.cause {
         Some(Cause::DependencyFailed { service, .. }) if test.outcome == Outcome::DependencyFailed => {
             Some(service)
@@ -32,7 +32,7 @@ pub(super) fn needed(test: &TestResult) -> Option<&str> {
 
 /// Everything that tests were without, in the order in which they say so. What was not run itself because of a third
 /// stands under that one.
-pub(super) fn of(results: &RunResults) -> Vec<Lost<'_>> {
+pub(in crate::report) fn of(results: &RunResults) -> Vec<Lost<'_>> {
     let lacking = results.tests.iter().filter(|test| needed(test).is_some());
     let by_name: BTreeMap<&str, &TestResult> = lacking.clone().map(|test| (test.name.as_str(), test)).collect();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
