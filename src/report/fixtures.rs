@@ -152,3 +152,102 @@ pub(crate) fn flaky() -> RunResults {
     let last = attempt(2, Outcome::Passed, vec![case("test_total", CaseStatus::Passed)]);
     run(vec![test("shop:1.4", Outcome::Flaky, None, vec![first, last])])
 }
+
+/// A run of 200 tests on eight slots: of each outcome some, and most of them passed.
+pub(crate) fn two_hundred() -> RunResults {
+    let mut slots = [0.0_f64; 8];
+    let tests = (1..=200_u32).map(|number| one_of_many(number, &mut slots)).collect();
+    let mut results = run(tests);
+    results.seconds = slots.iter().copied().fold(0.0, f64::max) + 1.25;
+    results.outcome = Outcome::DependencyFailed;
+    results.exit_code = 125;
+    results.services = vec![service("db", Outcome::Passed), service("cache", Outcome::Failed)];
+    results
+}
+
+fn one_of_many(number: u32, slots: &mut [f64; 8]) -> TestResult {
+    let kinds = ["checkout", "cart", "payment", "search", "login"];
+    let name = format!("{}-{number:03}", kinds[number as usize % kinds.len()]);
+    let exit = || Some(Cause::ExitCode { code: 1 });
+    let (outcome, cause, tries) = match number {
+        17 | 58 | 113 => (Outcome::Failed, exit(), vec![Outcome::Failed]),
+        44 => (Outcome::Failed, exit(), vec![Outcome::Failed, Outcome::Failed, Outcome::Failed]),
+        71 => (Outcome::TimedOut, Some(Cause::Timeout { seconds: 30.0 }), vec![Outcome::TimedOut]),
+        90 => (
+            Outcome::OutOfMemory,
+            Some(Cause::OutOfMemory { limit: Some(64 << 20) }),
+            vec![Outcome::OutOfMemory],
+        ),
+        25 | 125 => (Outcome::Flaky, exit(), vec![Outcome::Failed, Outcome::Passed]),
+        150..=152 => (
+            Outcome::DependencyFailed,
+            Some(Cause::DependencyFailed {
+                service: "cache".to_owned(),
+                message: "ended with exit code 1".to_owned(),
+                log_tail: "FATAL: could not open file\n".to_owned(),
+            }),
+            Vec::new(),
+        ),
+        180..=181 => (
+            Outcome::Skipped,
+            Some(Cause::Cached { run_id: "r-41".to_owned(), at: "2026-11-20T06:30:00Z".to_owned() }),
+            Vec::new(),
+        ),
+        _ => (Outcome::Passed, None, vec![Outcome::Passed]),
+    };
+    let mut attempts = Vec::new();
+    for (index, outcome) in (1_u32..).zip(tries) {
+        attempts.push(attempt_of_many(number, index, outcome, slots));
+    }
+    let last = attempts.len();
+    for attempt in &mut attempts {
+        attempt.cause = cause.clone().filter(|_| attempt.outcome != Outcome::Passed);
+    }
+    let image = format!("registry.example/shop/{}:1.4", kinds[number as usize % kinds.len()]);
+    let results_dir = (last > 0).then(|| format!("tests/results/{name}/attempt-{last}"));
+    let tested = TestResult {
+        name: name.clone(),
+        image,
+        outcome,
+        cause,
+        attempts,
+        results_dir,
+        ..test(&name, outcome, None, Vec::new())
+    };
+    TestResult { test_image: format!("{}-test", tested.image), ..tested }
+}
+
+fn attempt_of_many(test: u32, number: u32, outcome: Outcome, slots: &mut [f64; 8]) -> Attempt {
+    let seconds = match outcome {
+        Outcome::TimedOut => 30.0,
+        _ => 0.4 + f64::from(test * 37 % 90) / 10.0,
+    };
+    let slot =
+        (0..slots.len()).min_by(|one, other| slots[*one].total_cmp(&slots[*other])).unwrap_or_default();
+    let offset = slots[slot] + 0.05;
+    slots[slot] = offset + seconds;
+    let kinds = ["checkout", "cart", "payment", "search", "login"];
+    let mut cases = vec![case("test_add", CaseStatus::Passed), case("test_remove", CaseStatus::Passed)];
+    let mut log_tail = "collected 3 items\ntest_add PASSED\ntest_remove PASSED\n".to_owned();
+    if outcome == Outcome::Failed {
+        cases.push(failed_case("test_total", "assert 3 == 4"));
+        log_tail.push_str("test_total FAILED\n\u{1b}[31mE   assert 3 == 4\u{1b}[0m\n1 failed, 2 passed");
+    }
+    if !matches!(outcome, Outcome::Failed | Outcome::Passed) {
+        cases.clear();
+    }
+    let name = format!("{}-{test:03}", kinds[test as usize % kinds.len()]);
+    Attempt {
+        seconds,
+        log_tail,
+        exit_code: Some(i64::from(outcome != Outcome::Passed)),
+        slot: u32::try_from(slot + 1).ok(),
+        offset_seconds: Some(offset),
+        log: Some(format!("{name}/attempt-{number}.log")),
+        files: vec![
+            ResultFile { path: "junit.xml".to_owned(), size: 1536 },
+            ResultFile { path: "screenshots/start.png".to_owned(), size: 48_000 },
+        ],
+        ..attempt(number, outcome, cases)
+    }
+}

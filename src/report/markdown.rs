@@ -7,7 +7,8 @@ use std::io::Write;
 
 use crate::report::text::{head, printable, strip_ansi};
 use crate::report::wording::{
-    case_counts, count, describe_cause, describe_service_cause, duration, is_bad, outcome_word, reason,
+    case_counts, count, describe_cause, describe_service_cause, duration, is_bad, outcome_counts,
+    outcome_word, reason,
 };
 use crate::report::{ExportError, Exporter};
 use crate::results::{Case, CaseStatus, Cause, Outcome, RunResults, ServiceResult, TestResult};
@@ -22,6 +23,11 @@ pub const SUMMARY_LIMIT: usize = 1024 * 1024;
 
 /// A single case may fill no more than this, so that one huge diff does not hide all others.
 const MAX_DETAIL_BYTES: usize = 16 * 1024;
+
+/// With more tests than this, those that passed stand folded at the end.
+const FEW: usize = 10;
+
+const TABLE: &str = "| | Test | Outcome | Cases | Duration |\n|---|---|---|---|---|\n";
 
 /// Kept free for the note that something was left out and for closing tags.
 const RESERVE: usize = 256;
@@ -64,15 +70,22 @@ impl Page {
 #[must_use]
 pub fn render(results: &RunResults, limit: usize) -> String {
     let mut page = Page { text: String::new(), limit, left_out: 0 };
-    page.add(&format!(
-        "## {} docker-test: {}\n\n| | Test | Outcome | Cases | Duration |\n|---|---|---|---|---|\n",
-        icon(results.outcome),
-        outcome_word(results.outcome)
-    ));
+    let tests: Vec<&TestResult> = results.tests.iter().collect();
+    let is_folded = |test: &&TestResult| tests.len() > FEW && test.outcome == Outcome::Passed;
+    let (folded, listed): (Vec<&TestResult>, Vec<&TestResult>) =
+        tests.iter().partition(|test| is_folded(test));
+    page.add(&format!("## {} docker-test: {}\n\n", icon(results.outcome), outcome_word(results.outcome)));
     if page.text.is_empty() {
         return page.text;
     }
-    for test in &results.tests {
+    if tests.len() > 1 {
+        let counts = outcome_counts(tests.iter().map(|test| test.outcome));
+        page.add(&format!("{}: {counts}\n\n", count(tests.len() as u64, "test")));
+    }
+    if folded.is_empty() || !listed.is_empty() {
+        page.add(TABLE);
+    }
+    for test in listed {
         page.add(&row(test));
     }
     for service in results.services.iter().filter(|service| is_bad(service.outcome)) {
@@ -80,6 +93,11 @@ pub fn render(results: &RunResults, limit: usize) -> String {
     }
     for test in &results.tests {
         section(test, &mut page);
+    }
+    if !folded.is_empty() {
+        let rows: String = folded.iter().map(|test| row(test)).collect();
+        let summary = format!("{} passed", folded.len());
+        page.add(&format!("\n<details><summary>{summary}</summary>\n\n{TABLE}{rows}\n</details>\n"));
     }
     page.add(&format!(
         "\nRun {} on {} took {}, docker-test {}.\n",
@@ -111,11 +129,13 @@ const fn icon(outcome: Outcome) -> &'static str {
 
 fn row(test: &TestResult) -> String {
     let attempt = test.last_attempt();
+    let skipped = test.cause.as_ref().filter(|_| test.outcome == Outcome::Skipped);
     format!(
-        "| {} | {} | {} | {} | {} |\n",
+        "| {} | {} | {}{} | {} | {} |\n",
         icon(test.outcome),
         code(&test.name),
         outcome_word(test.outcome),
+        skipped.map(|cause| format!(", {}", code(&describe_cause(cause)))).unwrap_or_default(),
         attempt.map_or_else(|| "none".to_owned(), |attempt| case_counts(attempt.cases)),
         attempt.map_or_else(|| "–".to_owned(), |attempt| duration(attempt.seconds)),
     )
@@ -228,7 +248,30 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::fixtures::{attempt, failed_case, failing, passing, run, test, without_its_service};
+    use crate::report::fixtures::{
+        attempt, failed_case, failing, passing, run, test, two_hundred, without_its_service,
+    };
+
+    #[test]
+    fn of_many_tests_those_that_passed_are_folded_behind_what_did_not() {
+        let page = render(&two_hundred(), SUMMARY_LIMIT);
+        let counts = "200 tests: 187 passed, 3 dependency failed, 4 failed, 1 out of memory, 1 timed out, \
+                      2 flaky, 2 skipped\n";
+        assert!(page.contains(counts), "{page}");
+        let (shown, folded) =
+            page.split_once("<details><summary>187 passed</summary>\n\n| | Test |").unwrap();
+        assert!(!shown.contains("✅"), "{shown}");
+        assert_eq!((shown.matches("\n| ").count(), folded.matches("\n| ✅ |").count()), (14, 187));
+        let cached = "| skipped, <code>not run&#58; nothing has changed since it passed at 2026";
+        assert_eq!(page.matches(cached).count(), 2, "{page}");
+    }
+
+    #[test]
+    fn what_passed_is_left_out_first_where_there_is_no_room() {
+        let page = render(&two_hundred(), 12_000);
+        assert!(page.len() <= 12_000 && page.contains("payment&#45;152"), "{page}");
+        assert!(page.ends_with("left out: the page would be too large._\n"), "{page}");
+    }
 
     #[test]
     fn a_good_run_is_a_heading_and_a_table() {
@@ -262,7 +305,10 @@ mod tests {
         let service = page.find("### ❌ service <code>db</code>").unwrap();
         let tested = page.find("### 🔗 <code>checkout</code>").unwrap();
         assert!(service < tested, "{page}");
-        assert!(page.contains("<code>db, which it needs, failed&#58; it ended with exit code 1</code>"), "{page}");
+        assert!(
+            page.contains("<code>db&#44; which it needs&#44; failed&#58; it ended with exit code 1</code>"),
+            "{page}"
+        );
         assert_eq!(page.matches("FATAL: could not open file").count(), 2, "{page}");
     }
 

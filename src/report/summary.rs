@@ -1,19 +1,19 @@
 //! The summary for people: what happened, why, and where to look.
 //!
-//! Owns the layout. Everything that a test, an image or an engine supplied is made printable, and no line of it
+//! Owns the layout of a single test's; [`many`] has that of several. Everything that a test, an image or an engine supplied is made printable, and no line of it
 //! begins with text that a CI log would obey.
+
+mod many;
+mod page;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use unicode_width::UnicodeWidthStr;
-
-use crate::report::style::{Paint, Style};
-use crate::report::text::{first_line, inert, message, name, printable, printable_lines, truncate, wrap};
-use crate::report::wording::{
-    advise, bytes, case_counts, count, describe_cause, duration, is_bad, outcome_word,
-};
-use crate::results::{Attempt, Case, CaseStatus, Cause, Outcome, RunResults, TestResult};
+use crate::report::style::Style;
+use crate::report::text::{first_line, message, name, printable, printable_lines, truncate};
+use crate::report::wording::{advise, bytes, case_counts, count, describe_cause, duration, outcome_word};
+use crate::results::{Attempt, Case, CaseStatus, Cause, RunResults, TestResult};
+use page::{Page, VALUE_COLUMN};
 
 /// Failed cases that are named; the rest is counted.
 const MAX_FAILED_CASES: usize = 10;
@@ -29,77 +29,21 @@ const MAX_SERVICE_LINES: usize = 5;
 
 const MIN_WIDTH: usize = 30;
 
-/// The column in which values begin.
-const VALUE_COLUMN: usize = 11;
-
 /// The whole summary, with its last line end.
 #[must_use]
 pub fn render(results: &RunResults, style: Style) -> String {
     let style = Style { width: style.width.max(MIN_WIDTH), ..style };
     let mut page = Page { text: String::new(), style };
-    for test in &results.tests {
-        if !page.text.is_empty() {
-            page.text.push('\n');
-        }
-        test_block(test, results, &mut page);
-    }
-    if results.tests.len() != 1 {
-        if !page.text.is_empty() {
-            page.text.push('\n');
-        }
-        totals(results, &mut page);
+    match results.tests.as_slice() {
+        [only] => test_block(only, results, &mut page),
+        _ => many::render(results, &mut page),
     }
     page.text
 }
 
-/// The text so far, and the two ways to add to it.
-struct Page {
-    text: String,
-    style: Style,
-}
-
-impl Page {
-    /// `  label    value`, the value broken to the width and aligned.
-    fn field(&mut self, label: &str, value: &str) {
-        let room = self.style.width.saturating_sub(VALUE_COLUMN);
-        for (number, line) in wrap(value, room).iter().enumerate() {
-            let label = if number == 0 { label } else { "" };
-            self.line(label, line);
-        }
-    }
-
-    /// As [`Page::field`], but the value stays in one piece because it is there to be copied.
-    fn copyable(&mut self, label: &str, value: &str) {
-        self.line(label, value);
-    }
-
-    fn line(&mut self, label: &str, value: &str) {
-        let label = format!("  {label:<width$}", width = VALUE_COLUMN - 2);
-        self.text.push_str(&self.style.paint(Paint::Faint, label.trim_end()));
-        self.text.push_str(&" ".repeat(VALUE_COLUMN.saturating_sub(label.trim_end().width())));
-        self.text.push_str(&inert(value));
-        self.text.push('\n');
-    }
-
-    fn heading(&mut self, outcome: Outcome, text: &str) {
-        let word = outcome_word(outcome).to_uppercase();
-        let indent = word.width() + 2;
-        let lines = wrap(text, self.style.width.saturating_sub(indent).max(8));
-        self.text.push_str(&self.style.paint(Paint::of(outcome), &word));
-        for (number, line) in lines.iter().enumerate() {
-            self.text.push_str(&" ".repeat(if number == 0 { 2 } else { indent }));
-            self.text.push_str(&inert(line));
-            self.text.push('\n');
-        }
-    }
-}
-
 fn test_block(test: &TestResult, results: &RunResults, page: &mut Page) {
-    let alone = results.tests.len() == 1;
     let attempt = test.last_attempt();
-    let tested: f64 = test.attempts.iter().map(|attempt| attempt.seconds).sum();
-    let took = attempt.map(|_| format!(" in {}", duration(tested))).unwrap_or_default();
-    page.heading(test.outcome, &format!("{}{took}", name(&test.name)));
+    page.heading(test.outcome, &format!("{}{}", name(&test.name), took(test)));
     if test.image != test.name {
         page.field("image", &name(&test.image));
     }
@@ -114,18 +58,39 @@ fn test_block(test: &TestResult, results: &RunResults, page: &mut Page) {
         }
     }
     if test.attempts.len() > 1 {
-        let outcomes: Vec<&str> = test.attempts.iter().map(|attempt| outcome_word(attempt.outcome)).collect();
-        page.field("attempts", &outcomes.join(", then "));
+        page.field("attempts", &attempts(test));
     }
     if let Some(attempt) = attempt {
         failed_cases(attempt, page);
     }
+    results_directory(test, page);
+    warnings(test, page);
+    page.field("run", &format!("{}, {} in all", printable(&results.run_id), duration(results.seconds)));
+    hint(test, results, page);
+}
+
+/// ` in 2.3s`, over all attempts, where there were some.
+fn took(test: &TestResult) -> String {
+    let seconds: f64 = test.attempts.iter().map(|attempt| attempt.seconds).sum();
+    if test.attempts.is_empty() { String::new() } else { format!(" in {}", duration(seconds)) }
+}
+
+/// `failed, then passed`.
+fn attempts(test: &TestResult) -> String {
+    let outcomes: Vec<&str> = test.attempts.iter().map(|attempt| outcome_word(attempt.outcome)).collect();
+    outcomes.join(", then ")
+}
+
+fn results_directory(test: &TestResult, page: &mut Page) {
     if let Some(directory) = &test.results_dir {
-        let files = attempt.map(|attempt| attempt.files.as_slice()).unwrap_or_default();
+        let files = test.last_attempt().map(|attempt| attempt.files.as_slice()).unwrap_or_default();
         let size = files.iter().map(|file| file.size).fold(0, u64::saturating_add);
         page.copyable("results", &printable(directory));
         page.field("", &format!("{}, {}", count(files.len() as u64, "file"), bytes(size)));
     }
+}
+
+fn warnings(test: &TestResult, page: &mut Page) {
     let warnings = tallied(test.warnings.iter().map(|warning| message(warning)));
     for (warning, times) in warnings.iter().take(MAX_WARNINGS) {
         page.field("warning", &repeated(warning, *times));
@@ -133,9 +98,9 @@ fn test_block(test: &TestResult, results: &RunResults, page: &mut Page) {
     if warnings.len() > MAX_WARNINGS {
         page.field("", &format!("+ {} more", warnings.len() - MAX_WARNINGS));
     }
-    if alone {
-        page.field("run", &format!("{}, {} in all", printable(&results.run_id), duration(results.seconds)));
-    }
+}
+
+fn hint(test: &TestResult, results: &RunResults, page: &mut Page) {
     if let Some(advice) = test.cause.as_ref().and_then(|cause| advise(cause, &results.run_id)) {
         page.copyable("hint", &printable(&advice));
     }
@@ -185,10 +150,16 @@ impl FailedCase {
 
 /// What a service said last: mostly the reason why it is not there.
 fn service_log(log_tail: &str, page: &mut Page) {
+    last_lines("", log_tail, MAX_SERVICE_LINES, page);
+}
+
+/// The last lines that say something.
+fn last_lines(label: &str, log_tail: &str, most: usize, page: &mut Page) {
     let lines: Vec<Cow<'_, str>> = printable_lines(log_tail).filter(|line| !line.trim().is_empty()).collect();
     let room = page.style.width.saturating_sub(VALUE_COLUMN + 4);
-    for line in lines.iter().skip(lines.len().saturating_sub(MAX_SERVICE_LINES)) {
-        page.line("", &format!("  | {}", truncate(line, room)));
+    for (number, line) in lines.iter().skip(lines.len().saturating_sub(most)).enumerate() {
+        let label = if number == 0 { label } else { "" };
+        page.line(label, &format!("  | {}", truncate(line, room)));
     }
 }
 
@@ -219,18 +190,6 @@ fn failed_cases(attempt: &Attempt, page: &mut Page) {
     if more > 0 {
         page.field(if failed.is_empty() { "failed" } else { "" }, &format!("+ {more} more"));
     }
-}
-
-fn totals(results: &RunResults, page: &mut Page) {
-    let tests = results.tests.len() as u64;
-    let bad = results.tests.iter().filter(|test| is_bad(test.outcome)).count();
-    let flaky = results.tests.iter().filter(|test| test.outcome == Outcome::Flaky).count();
-    let parts = [(bad, "not passed"), (flaky, "flaky")];
-    let told =
-        parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!(", {number} {word}"));
-    let text = format!("{}{}", count(tests, "test"), told.collect::<String>());
-    page.heading(results.outcome, &format!("{text} in {}", duration(results.seconds)));
-    page.field("run", &printable(&results.run_id));
 }
 
 #[cfg(test)]

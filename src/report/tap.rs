@@ -83,7 +83,8 @@ fn test_point(number: usize, test: &TestResult) -> String {
         }
     }
     let not = if is_bad(test.outcome) { "not " } else { "" };
-    let skip = if test.outcome == Outcome::Skipped { skip(test.warnings.first()) } else { String::new() };
+    let reason = test.cause.as_ref().map(describe_cause).or_else(|| test.warnings.first().cloned());
+    let skip = if test.outcome == Outcome::Skipped { skip(reason.as_ref()) } else { String::new() };
     let _ = writeln!(point, "{not}ok {number} - {name}{skip}");
     diagnostics(test).end(&mut point, "");
     point
@@ -128,7 +129,9 @@ fn case_point(number: usize, suite: &str, case: &Case, forgiven: bool, text: &mu
 
 fn diagnostics(test: &TestResult) -> Block {
     let mut block = Block::default();
-    let milliseconds = test.attempts.iter().map(|attempt| attempt.seconds * 1000.0).sum::<f64>().max(0.0);
+    // The sum of no durations is -0.0.
+    let milliseconds =
+        test.attempts.iter().fold(0.0_f64, |sum, attempt| sum + attempt.seconds * 1000.0).max(0.0);
     block.text("outcome", outcome_word(test.outcome));
     block.word("duration_ms", &format!("{milliseconds:.0}"));
     if test.image != test.name {

@@ -190,6 +190,25 @@ pub fn case_counts(counts: CaseCounts) -> String {
     if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }
 
+/// How many came to which outcome: `195 passed, 2 failed, 1 flaky, 2 skipped`. Empty for none.
+#[must_use]
+pub fn outcome_counts(outcomes: impl Iterator<Item = Outcome>) -> String {
+    let mut counts = [0_u64; Outcome::ALL.len()];
+    for outcome in outcomes {
+        if let Some(count) = counts.get_mut(outcome.severity()) {
+            *count += 1;
+        }
+    }
+    let counted = || Outcome::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0);
+    let passed = counted().filter(|(outcome, _)| *outcome == Outcome::Passed);
+    let rest = counted().filter(|(outcome, _)| *outcome != Outcome::Passed);
+    let rest: Vec<_> = rest.collect();
+    let words = passed.chain(rest.into_iter().rev());
+    let words: Vec<String> =
+        words.map(|(outcome, count)| format!("{count} {}", outcome_word(outcome))).collect();
+    words.join(", ")
+}
+
 /// `1 case`, `2 cases`.
 #[must_use]
 pub fn count(number: u64, noun: &str) -> String {
@@ -368,6 +387,17 @@ mod tests {
         for (size, words) in cases {
             assert_eq!(bytes(size), words, "{size}");
         }
+    }
+
+    #[test]
+    fn outcomes_are_counted_with_what_passed_first_and_the_worst_next() {
+        use Outcome::{Failed, Flaky, Passed, Skipped};
+        let outcomes = [Skipped, Passed, Flaky, Failed, Passed, Outcome::DependencyFailed];
+        assert_eq!(
+            outcome_counts(outcomes.into_iter()),
+            "2 passed, 1 dependency failed, 1 failed, 1 flaky, 1 skipped"
+        );
+        assert_eq!(outcome_counts(std::iter::empty()), "");
     }
 
     #[test]

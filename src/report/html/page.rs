@@ -159,8 +159,8 @@ pub(super) fn of(results: &RunResults) -> Page {
             .map(|counts| format!("{} in all: {}", count(counts.total(), "case"), case_counts(counts))),
         services: results.services.iter().map(|service| service_of(service, results, &budget)).collect(),
         timeline: timeline::of(results),
-        tests: (1..)
-            .zip(&results.tests)
+        tests: in_order(results)
+            .into_iter()
             .map(|(number, test)| test_of(number, test, open(test), results, &budget))
             .collect(),
         runs: results
@@ -184,6 +184,17 @@ pub(super) fn of(results: &RunResults) -> Page {
             results.version
         )),
     }
+}
+
+/// Tests with their numbers: those that one came to look for stand first, and each kind in the order of the run.
+fn in_order(results: &RunResults) -> Vec<(usize, &TestResult)> {
+    let mut tests: Vec<(usize, &TestResult)> = (1..).zip(&results.tests).collect();
+    tests.sort_by_key(|(_, test)| match test.outcome {
+        outcome if is_bad(outcome) => 0,
+        Outcome::Flaky => 1,
+        _ => 2,
+    });
+    tests
 }
 
 /// The outcomes that occur, the worst first.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::report::fixtures::{
-    attempt, case, failed_case, failing, flaky, passing, run, service, test, without_its_service,
+    attempt, case, failed_case, failing, flaky, passing, run, service, test, two_hundred, without_its_service,
 };
 use crate::results::{CaseStatus, Cause, MergedRun, Outcome, ResultFile};
 
@@ -170,4 +170,19 @@ fn replace(value: serde_json::Value, text: &str) -> serde_json::Value {
         Value::Object(map) => map.into_iter().map(|(key, item)| (key, replace(item, text))).collect(),
         other => other,
     }
+}
+
+#[test]
+fn of_many_tests_those_that_did_not_pass_stand_first_and_keep_their_numbers() {
+    let page = html(&two_hundred());
+    let outcomes: Vec<&str> = page
+        .split("<details class=\"test\" id=\"test-")
+        .skip(1)
+        .filter_map(|test| test.split("data-outcome=\"").nth(1)?.split('"').next())
+        .collect();
+    assert_eq!(outcomes.len(), 200);
+    assert!(outcomes[..9].iter().all(|outcome| !["passed", "flaky", "skipped"].contains(outcome)));
+    assert_eq!(outcomes[9..11], ["flaky", "flaky"]);
+    assert!(page.contains("id=\"test-17\" data-outcome=\"failed\">"), "numbers are those of the run");
+    assert!(page.contains("href=\"#test-17\""));
 }

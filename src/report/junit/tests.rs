@@ -4,7 +4,8 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::*;
 use crate::report::fixtures::{
-    attempt, case, failed_case, failing, flaky, passing, run, test, without_cases, without_its_service,
+    attempt, case, failed_case, failing, flaky, passing, run, test, two_hundred, without_cases,
+    without_its_service,
 };
 
 fn xml(results: &RunResults) -> String {
@@ -316,4 +317,14 @@ proptest! {
         prop_assert_eq!(root.only("testcase").attribute("name").unwrap(), attribute(&name));
         prop_assert!(root.only("failure").text.ends_with(&xml_text(&detail)));
     }
+}
+
+#[test]
+fn a_test_of_many_that_was_not_run_says_why_and_attempts_are_told() {
+    let root = parse(&xml(&two_hundred()));
+    assert_eq!(root.all("testsuite").len(), 200);
+    let skipped = root.all("skipped");
+    let expected = "not run: nothing has changed since it passed at 2026-11-20T06:30:00Z (run r-41)";
+    assert_eq!(skipped.iter().map(|skip| skip.attribute("message")).collect::<Vec<_>>(), [Some(expected); 2]);
+    assert_eq!((root.all("failure").len(), root.all("error").len()), (4, 5));
 }

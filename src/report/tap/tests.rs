@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::report::fixtures::{attempt, case, failed_case, failing, flaky, run, test, without_its_service};
+use crate::report::fixtures::{
+    attempt, case, failed_case, failing, flaky, run, test, two_hundred, without_its_service,
+};
 use crate::results::collect::ReadLimits;
 
 fn tap(results: &RunResults) -> String {
@@ -130,4 +132,15 @@ proptest! {
         prop_assert!(!statuses.contains(&CaseStatus::Errored), "{}\n{:?}", text, read.suites);
         prop_assert_eq!(statuses.iter().filter(|status| **status == CaseStatus::Failed).count(), 1, "{}", text);
     }
+}
+
+#[test]
+fn two_hundred_tests_are_two_hundred_points_and_none_that_was_not_run_passed_without_a_word() {
+    let text = tap(&two_hundred());
+    assert!(text.contains("\n1..200\n"));
+    assert_eq!(text.lines().filter(|line| line.starts_with("not ok ")).count(), 9);
+    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 191);
+    let skipped = "ok 180 - checkout-180 # SKIP not run: nothing has changed since it passed at 2026";
+    assert!(text.contains(skipped), "{text}");
+    assert!(text.contains("duration_ms: 0\n") && !text.contains("duration_ms: -"));
 }
