@@ -119,6 +119,8 @@ pub enum ResourceKind {
     Tag,
     /// An image by id.
     Image,
+    /// A Compose project, with all that it has. Last, since containers of the run may be on its networks.
+    ComposeProject,
 }
 
 impl std::fmt::Display for ResourceKind {
@@ -129,6 +131,7 @@ impl std::fmt::Display for ResourceKind {
             Self::Network => "network",
             Self::Tag => "tag",
             Self::Image => "image",
+            Self::ComposeProject => "compose project",
         })
     }
 }

@@ -8,6 +8,7 @@
 //! - [`image`]: plan → Dockerfile.test, context, test image
 //! - [`engine`]: the only effect boundary for containers
 //! - [`ledger`]: everything created on an engine is written down first and removed by one piece of code
+//! - [`compose`]: services of a compose file, through the Compose tool that is installed
 //! - [`runner`]: attempts, time, signals, cleanup
 //! - [`results`]: the outcome model, and the files and cases that a test leaves
 //! - [`history`]: what ran when and what became of it, in one file that later runs ask
@@ -17,6 +18,7 @@
 //! Around them: [`error`], [`exit_code`], [`environment`], [`input`], [`settings`], [`signal`], [`redact`].
 
 pub mod cli;
+pub mod compose;
 pub mod engine;
 pub mod environment;
 pub mod error;

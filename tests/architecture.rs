@@ -125,7 +125,7 @@ fn only_the_ledger_permits_creation_and_removal() {
 #[test]
 fn nothing_knows_what_comes_after_it() {
     let below_report =
-        ["metadata", "plan", "suite", "image", "engine", "ledger", "runner", "results", "history"];
+        ["metadata", "plan", "suite", "image", "engine", "ledger", "compose", "runner", "results", "history"];
     never_in(&below_report, &["crate::report", "crate::cli", "crate::settings"]);
     never_in(&["report"], &["crate::cli"]);
     never_in(
@@ -133,8 +133,9 @@ fn nothing_knows_what_comes_after_it() {
         &["crate::plan", "crate::image", "crate::engine", "crate::runner", "crate::results"],
     );
     never_in(&["suite"], &["crate::image", "crate::runner", "crate::results", "crate::ledger"]);
-    never_in(&["engine"], &["crate::runner", "crate::results", "crate::ledger"]);
+    never_in(&["engine"], &["crate::runner", "crate::results", "crate::ledger", "crate::compose"]);
     never_in(&["history"], &["crate::image", "crate::engine", "crate::ledger", "crate::runner"]);
+    never_in(&["metadata", "plan", "suite", "image", "ledger"], &["crate::compose"]);
 }
 
 #[test]
@@ -150,7 +151,9 @@ fn what_is_pure_does_no_io_and_has_no_clock() {
         "Instant::now",
         "now_utc",
     ];
-    never_in(&["metadata", "plan", "suite", "image/template", "image/key", "results/verdict"], &effects);
+    let pure =
+        ["metadata", "plan", "suite", "image/template", "image/key", "compose/config", "results/verdict"];
+    never_in(&pure, &effects);
 }
 
 #[test]

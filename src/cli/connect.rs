@@ -7,7 +7,7 @@ use super::flags::EngineFlags;
 use super::terminal;
 use crate::engine::Engine;
 use crate::engine::docker::BuilderChoice;
-use crate::engine::endpoint::{self, Attempt, Choice};
+use crate::engine::endpoint::{self, Attempt, Choice, Endpoint};
 use crate::engine::podman::PodmanService;
 use crate::environment::Environment;
 use crate::error::{Diagnose, Failure};
@@ -17,6 +17,8 @@ use crate::signal;
 pub(super) struct Connection {
     /// The engine.
     pub(super) engine: Engine,
+    /// Where it is.
+    pub(super) endpoint: Endpoint,
     podman: Option<PodmanService>,
 }
 
@@ -119,7 +121,7 @@ async fn dial(flags: &EngineFlags, environment: &Environment, app: &Running) -> 
         if connected.podman.is_some() { "podman".to_owned() } else { connected.endpoint.to_string() };
     let local = connected.endpoint.is_local();
     let engine = Engine::open(connected.http, connected.greeting, &address, local, builder).await?;
-    Ok(Connection { engine, podman: connected.podman })
+    Ok(Connection { engine, endpoint: connected.endpoint, podman: connected.podman })
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl<'a> BuildEntry<'a> {
 
 pub(super) fn execute(args: ListArgs, application: &Application) -> Result<ExitCode, Failure> {
     let environment = &application.environment;
-    let suite = suite_file::read(args.selection.suite.as_deref(), environment)?;
+    let suite = suite_file::read(args.selection.suite.as_deref(), environment, false)?;
     let all = listing::candidates(&suite);
     let (format, partition, repetitions) = (args.format, args.selection.partition, args.selection.repeat);
     let mut wanted = args.selection.wanted(args.names);
@@ -158,7 +158,7 @@ fn needed(need: &Need) -> &str {
 
 /// The tests of the suite here, for completion.
 fn names_here() -> Vec<CompletionCandidate> {
-    let Ok(suite) = suite_file::read(None, &Environment::capture()) else { return Vec::new() };
+    let Ok(suite) = suite_file::read(None, &Environment::capture(), false) else { return Vec::new() };
     suite.tests().map(|(name, test)| (name, &test.test_type)).map(candidate).collect()
 }
 

@@ -81,7 +81,11 @@ pub(super) fn of_command_line(
 }
 
 /// Reads the suite that was named, or that of the directory.
-pub(super) fn read(named: Option<&Path>, environment: &Environment) -> Result<Suite, Failure> {
+pub(super) fn read(
+    named: Option<&Path>,
+    environment: &Environment,
+    with_compose: bool,
+) -> Result<Suite, Failure> {
     let directory = environment.current_dir();
     let path = named.unwrap_or_else(|| Path::new(FILE));
     let bytes = input::read(&directory.join(path), MAX_BYTES as u64).map_err(|source| {
@@ -93,7 +97,12 @@ pub(super) fn read(named: Option<&Path>, environment: &Environment) -> Result<Su
     })?;
     let formats: Vec<&str> = EXPORTERS.iter().map(|exporter| exporter.name()).collect();
     let flags = super::flags::setting_keys(&super::command());
-    let suite = Suite::read(path, &bytes, environment, Known { flags: &flags, formats: &formats })?;
+    let suite = Suite::read(
+        path,
+        &bytes,
+        environment,
+        Known { flags: &flags, formats: &formats, compose: with_compose },
+    )?;
     if suite.document.tests.is_empty() {
         return Err(SuiteFileError::NoTests(path.to_owned()).into());
     }

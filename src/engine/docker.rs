@@ -5,6 +5,7 @@
 
 mod attach;
 pub mod build;
+mod compose_project;
 mod containers;
 mod creation;
 mod exec;
@@ -20,6 +21,7 @@ mod swarm;
 mod upload;
 
 pub use attach::{Attached, Frame};
+pub use compose_project::{ComposeContainer, NamedResources, PROJECT_PREFIX};
 pub use containers::{Archive, Created};
 pub use creation::{Creation, ResultsVolume};
 pub use images::PullProgress;

@@ -103,7 +103,10 @@ impl Holdings {
                 self.keeps && self.renamed.contains(name) || self.waiting.contains(name)
             }
             ResourceKind::Network => self.has_kept(),
-            ResourceKind::Volume | ResourceKind::Tag | ResourceKind::Image => false,
+            // Services have served, whoever keeps a test that used them.
+            ResourceKind::ComposeProject | ResourceKind::Volume | ResourceKind::Tag | ResourceKind::Image => {
+                false
+            }
         }
     }
 

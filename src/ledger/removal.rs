@@ -56,6 +56,7 @@ const AT_A_TIME: usize = 8;
 pub(super) const fn stage(kind: ResourceKind) -> u8 {
     match kind {
         ResourceKind::Container => 0,
+        ResourceKind::ComposeProject => 1,
         ResourceKind::Network => 2,
         ResourceKind::Volume => 3,
         ResourceKind::Tag => 4,
@@ -133,7 +134,7 @@ pub(super) const fn is_in_use(kind: ResourceKind, error: &EngineError) -> bool {
     let EngineError::Refused { status, .. } = error else { return false };
     match kind {
         ResourceKind::Container => false,
-        ResourceKind::Network => matches!(*status, 403 | 409),
+        ResourceKind::Network | ResourceKind::ComposeProject => matches!(*status, 403 | 409),
         ResourceKind::Volume | ResourceKind::Tag | ResourceKind::Image => *status == 409,
     }
 }

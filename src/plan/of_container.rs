@@ -37,7 +37,7 @@ pub fn of_container(
     };
     let mut all = image.labels.clone();
     all.extend(own.clone());
-    if !is_test(&all) {
+    if request.test_type.is_none() && !is_test(&all) {
         return Err(ContainerPlanError::NoType { container: name() });
     }
     let labels =
@@ -54,7 +54,7 @@ pub fn of_container(
         source: Source::Container,
         reason: format!("container {} has the label {}", record.name, labels::TYPE),
         triggers: Vec::new(),
-        test_type: labels.test_type.clone(),
+        test_type: request.test_type.clone().unwrap_or_else(|| labels.test_type.clone()),
         results: labels.results.clone(),
         test_image: record.image.clone(),
         dockerfile: String::new(),

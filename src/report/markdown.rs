@@ -262,7 +262,10 @@ mod tests {
         let service = page.find("### ❌ service <code>db</code>").unwrap();
         let tested = page.find("### 🔗 <code>checkout</code>").unwrap();
         assert!(service < tested, "{page}");
-        assert!(page.contains("<code>the service db failed&#58; it ended with exit code 1</code>"), "{page}");
+        assert!(
+            page.contains("<code>db, which it needs, failed&#58; it ended with exit code 1</code>"),
+            "{page}"
+        );
         assert_eq!(page.matches("FATAL: could not open file").count(), 2, "{page}");
     }
 

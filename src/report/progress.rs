@@ -7,9 +7,11 @@ pub mod ndjson;
 pub mod plain;
 pub mod quiet;
 pub mod streams;
+pub mod suite;
 pub mod tty;
 
 mod build_log;
+mod ticker;
 mod words;
 
 use std::io::{self, IsTerminal as _};
@@ -150,6 +152,16 @@ pub fn for_people(mode: Mode, streams: Streams, style: Style) -> Box<dyn Display
         Mode::Auto | Mode::Plain => Box::new(Plain::new(streams)),
         Mode::Tty => Box::new(Tty::new(streams, style)),
         Mode::Quiet => Box::new(Quiet::new(streams)),
+    }
+}
+
+/// The display for people of that (resolved) mode, for a run of many tests.
+#[must_use]
+pub fn for_people_of_many(mode: Mode, streams: Streams, style: Style) -> Box<dyn Display> {
+    match mode {
+        Mode::Auto | Mode::Plain => Box::new(suite::Plain::new(streams, style)),
+        Mode::Tty => Box::new(suite::Tty::new(streams, style)),
+        Mode::Quiet => Box::new(suite::Quiet::new(streams, style)),
     }
 }
 

@@ -3,6 +3,8 @@
 //! Owns the list of places where text from a test, an image or an engine stands. The search itself is
 //! [`crate::redact`]'s.
 
+use std::collections::BTreeMap;
+
 use crate::redact::{RedactStream, Redactor};
 use crate::results::{Attempt, Case, Cause, RunResults, ServiceResult};
 use crate::runner::event::RunEvent;
@@ -96,55 +98,88 @@ fn redact(text: &mut String, redactor: &Redactor) {
 
 /// Takes secrets out of events on their way to a display.
 ///
-/// What a builder prints comes in chunks, so a secret may be cut in two: the chunks are searched as one text, and what
-/// could be the beginning of a secret waits for the next chunk or event. The test's own output passes by here: it was
-/// searched where it came in.
+/// What a builder prints comes in chunks, so a secret may be cut in two: the chunks of a test are searched as one text,
+/// and what could be the beginning of a secret waits for the next chunk or event of that test. The test's own output
+/// passes by here: it was searched where it came in.
 pub struct EventRedactor {
     redactor: Redactor,
-    build_output: RedactStream,
+    /// Of whatever has no name: the only test of its run.
+    alone: RedactStream,
+    /// Of tests for which something is built, where there are several.
+    of_tests: BTreeMap<String, RedactStream>,
 }
 
 impl EventRedactor {
     /// Hides what `redactor` hides.
     #[must_use]
     pub fn new(redactor: &Redactor) -> Self {
-        Self { redactor: redactor.clone(), build_output: redactor.stream() }
+        Self { redactor: redactor.clone(), alone: redactor.stream(), of_tests: BTreeMap::new() }
     }
 
-    /// The event without secrets, behind the build output that waited for it.
-    pub fn pass(&mut self, mut event: RunEvent) -> impl Iterator<Item = RunEvent> {
+    /// The event without secrets, behind the build output that waited for it. `test` is the one that it is of, where
+    /// there are several.
+    pub fn pass(
+        &mut self,
+        test: Option<&str>,
+        mut event: RunEvent,
+    ) -> impl Iterator<Item = RunEvent> + use<> {
         if self.redactor.is_empty() {
             return [None, Some(event)].into_iter().flatten();
         }
-        let bytes = match &mut event {
-            RunEvent::BuildOutput { text } => {
-                let bytes = self.build_output.push(std::mem::take(text).as_bytes());
-                return [None, build_output(&bytes)].into_iter().flatten();
-            }
-            _ => self.build_output.flush(),
-        };
-        match &mut event {
-            RunEvent::Planned { reason: text, .. }
-            | RunEvent::PullProgress { status: text, .. }
-            | RunEvent::BuildStep { name: text, .. }
-            | RunEvent::Warning { message: text } => redact(text, &self.redactor),
-            RunEvent::TestFinished { cause, .. } => redact_cause(cause, &self.redactor),
-            RunEvent::TestEnded { cause, log_tail, .. } => {
-                redact_cause(cause, &self.redactor);
-                redact(log_tail, &self.redactor);
-            }
-            RunEvent::ServiceFailed { message, log_tail, .. } => {
-                redact(message, &self.redactor);
-                redact(log_tail, &self.redactor);
-            }
-            _ => {}
+        if let RunEvent::BuildOutput { text } = &mut event {
+            let bytes = self.stream(test).push(std::mem::take(text).as_bytes());
+            return [None, build_output(&bytes)].into_iter().flatten();
         }
+        let bytes = match test {
+            None => self.alone.flush(),
+            Some(test) => self.of_tests.get_mut(test).map(RedactStream::flush).unwrap_or_default(),
+        };
+        if let Some(test) = test
+            && matches!(event, RunEvent::Built { .. } | RunEvent::TestEnded { .. })
+        {
+            self.of_tests.remove(test);
+        }
+        redact_event(&mut event, &self.redactor);
         [build_output(&bytes), Some(event)].into_iter().flatten()
     }
 
-    /// Build output that waits for a next chunk which will not come.
-    pub fn finish(&mut self) -> Option<RunEvent> {
-        build_output(&self.build_output.flush())
+    /// Build output that waits for a next chunk which will not come, and the tests that it is of.
+    pub fn finish(&mut self) -> Vec<(Option<String>, RunEvent)> {
+        let alone = (None, self.alone.flush());
+        let of_tests = std::mem::take(&mut self.of_tests).into_iter();
+        let of_tests = of_tests.map(|(test, mut stream)| (Some(test), stream.flush()));
+        let rests = std::iter::once(alone).chain(of_tests);
+        rests.filter_map(|(test, bytes)| Some((test, build_output(&bytes)?))).collect()
+    }
+
+    fn stream(&mut self, test: Option<&str>) -> &mut RedactStream {
+        match test {
+            None => &mut self.alone,
+            Some(test) => self.of_tests.entry(test.to_owned()).or_insert_with(|| self.redactor.stream()),
+        }
+    }
+}
+
+/// Hides every secret in an event's own words: not in build output, which is searched as a stream.
+fn redact_event(event: &mut RunEvent, redactor: &Redactor) {
+    match event {
+        RunEvent::Planned { reason: text, .. }
+        | RunEvent::PullProgress { status: text, .. }
+        | RunEvent::BuildStep { name: text, .. }
+        | RunEvent::Warning { message: text } => redact(text, redactor),
+        RunEvent::TestFinished { cause, .. } => redact_cause(cause, redactor),
+        RunEvent::TestEnded { cause, log_tail, log, .. } => {
+            redact_cause(cause, redactor);
+            redact(log_tail, redactor);
+            if let Some(log) = log {
+                redact(log, redactor);
+            }
+        }
+        RunEvent::ServiceFailed { message, log_tail, .. } => {
+            redact(message, redactor);
+            redact(log_tail, redactor);
+        }
+        _ => {}
     }
 }
 
@@ -196,9 +231,9 @@ mod tests {
         let mut redactor = EventRedactor::new(&Redactor::new(["hunter2hunter".to_owned()]));
         let mut passed = Vec::new();
         for event in events {
-            passed.extend(redactor.pass(event));
+            passed.extend(redactor.pass(None, event));
         }
-        passed.extend(redactor.finish());
+        passed.extend(redactor.finish().into_iter().map(|(_, event)| event));
         passed
     }
 
@@ -223,5 +258,78 @@ mod tests {
         let events = vec![output("x hunt"), warning("w hunter2hunter"), output("hunter2")];
         let expected = [output("x "), output("hunt"), warning("w ***"), output("hunter2")];
         assert_eq!(passed(events), expected);
+    }
+
+    #[test]
+    fn builds_beside_one_another_neither_hold_up_nor_complete_each_others_text() {
+        let mut redactor = EventRedactor::new(&Redactor::new(["hunter2hunter".to_owned()]));
+        let mut passed = Vec::new();
+        let said = [
+            ("a", output("it is hunter2")),
+            ("b", output("hunter! all ")),
+            ("b", RunEvent::Warning { message: "careful".to_owned() }),
+            ("a", output("hunter!\n")),
+            ("b", output("hunter2")),
+        ];
+        for (test, event) in said {
+            passed.extend(redactor.pass(Some(test), event).map(|event| (test, event)));
+        }
+        let warning = RunEvent::Warning { message: "careful".to_owned() };
+        let expected =
+            [("a", output("it is ")), ("b", output("hunter! all ")), ("b", warning), ("a", output("***!\n"))];
+        assert_eq!(passed, expected);
+        assert_eq!(redactor.finish(), [(Some("b".to_owned()), output("hunter2"))]);
+        assert_eq!(redactor.finish(), []);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_test_whose_build_is_over() {
+        let mut redactor = EventRedactor::new(&Redactor::new(["hunter2hunter".to_owned()]));
+        for number in 0..1000 {
+            let name = format!("test-{number}");
+            let mut pass = |event| redactor.pass(Some(&name), event).collect::<Vec<_>>();
+            assert_eq!(pass(output("hunter2")), []);
+            let end = match number % 2 {
+                0 => RunEvent::Built {
+                    image: "a".to_owned(),
+                    image_id: "b".to_owned(),
+                    reused: false,
+                    seconds: 1.0,
+                },
+                _ => ended(&name),
+            };
+            assert_eq!(pass(end.clone()), [output("hunter2"), end]);
+        }
+        assert!(redactor.of_tests.is_empty());
+    }
+
+    fn ended(test: &str) -> RunEvent {
+        RunEvent::TestEnded {
+            test: test.to_owned(),
+            outcome: Outcome::NotStarted,
+            cause: None,
+            attempts: 0,
+            seconds: 0.0,
+            cases: crate::results::CaseCounts::default(),
+            slot: None,
+            log_tail: String::new(),
+            log: None,
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_test_or_a_service_shows_no_secret() {
+        let secret = || "x hunter2hunter".to_owned();
+        let mut end = ended("a");
+        if let RunEvent::TestEnded { cause, log_tail, log, .. } = &mut end {
+            *cause = Some(Cause::NotStarted { message: secret() });
+            (*log_tail, *log) = (secret(), Some(secret()));
+        }
+        let failed =
+            RunEvent::ServiceFailed { service: "db".to_owned(), message: secret(), log_tail: secret() };
+        for event in passed(vec![end, failed]) {
+            let json = serde_json::to_string(&event).unwrap();
+            assert!(!json.contains("hunter") && json.contains("x ***"), "{json}");
+        }
     }
 }

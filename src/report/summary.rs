@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use unicode_width::UnicodeWidthStr;
 
 use crate::report::style::{Paint, Style};
-use crate::report::text::{first_line, message, name, printable, printable_lines, truncate, wrap};
+use crate::report::text::{first_line, inert, message, name, printable, printable_lines, truncate, wrap};
 use crate::report::wording::{
     advise, bytes, case_counts, count, describe_cause, duration, is_bad, outcome_word,
 };
@@ -91,15 +91,6 @@ impl Page {
             self.text.push_str(&inert(line));
             self.text.push('\n');
         }
-    }
-}
-
-/// A CI log obeys `::command::` at the start of a line, spaces aside. An invisible word joiner in front ends that.
-fn inert(line: &str) -> Cow<'_, str> {
-    if line.trim_start().starts_with("::") {
-        Cow::Owned(format!("\u{2060}{line}"))
-    } else {
-        Cow::Borrowed(line)
     }
 }
 

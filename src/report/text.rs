@@ -94,6 +94,17 @@ fn is_unsafe(character: char) -> bool {
         || matches!(character, '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// The line as no CI log obeys it: `::command::` counts at the start of a line, spaces aside, and an invisible word joiner
+/// in front ends that.
+#[must_use]
+pub fn inert(line: &str) -> Cow<'_, str> {
+    if line.trim_start().starts_with("::") {
+        Cow::Owned(format!("\u{2060}{line}"))
+    } else {
+        Cow::Borrowed(line)
+    }
+}
+
 /// Lines of a longer text, each made [`printable`]; a carriage return inside a line keeps what follows it, as a
 /// terminal would.
 pub fn printable_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {

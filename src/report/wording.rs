@@ -271,6 +271,8 @@ mod tests {
             Cause::EngineLost { message: String::new() },
             Cause::Interrupted { signal: 2 },
             Cause::ResultsLimit { limit: 1 << 30 },
+            Cause::NotRun { reason: "the run was stopped\u{1b}[2J".to_owned() },
+            Cause::Cached { run_id: "r\u{1b}[2J41".to_owned(), at: "2026-11-20T06:30:00Z".to_owned() },
             Cause::DependencyFailed {
                 service: "d\u{1b}[31mb".to_owned(),
                 message: "it ended with exit code 1".to_owned(),
@@ -300,7 +302,9 @@ mod tests {
             "the engine was lost while the test ran",
             "interrupted by SIGINT",
             "the results are larger than --results-limit (1 GiB) and were cut",
-            "the service db failed: it ended with exit code 1",
+            "not run: the run was stopped",
+            "not run: nothing has changed since it passed at 2026-11-20T06:30:00Z (run r41)",
+            "db, which it needs, failed: it ended with exit code 1",
         ];
         assert_eq!(sentences, expected);
     }

@@ -30,7 +30,7 @@ pub enum RunEvent {
         tests: usize,
         /// How many run at a time.
         jobs: usize,
-        /// How long it will take in seconds, from recorded durations, where all are known.
+        /// How long the tests will take in seconds, one after another, from recorded durations where all are known.
         #[serde(skip_serializing_if = "Option::is_none")]
         expected_seconds: Option<f64>,
     },

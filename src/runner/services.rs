@@ -15,6 +15,7 @@ use super::Sink;
 use super::event::RunEvent;
 use super::secret_files::SecretFiles;
 use super::service::{self, Ended, Service, ServiceContext, ServiceFailure};
+use crate::compose::Started;
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::ledger::RunLedger;
@@ -50,6 +51,8 @@ pub(super) enum Happened {
     Failed(usize, ServiceFailure),
     /// It has ended, though tests may need it.
     Ended(usize, Ended),
+    /// One of a compose project has ended.
+    Lost(ServiceFailure),
     /// It is gone, as it should be.
     Removed(Option<Failure>),
 }
@@ -84,6 +87,24 @@ enum State {
     },
 }
 
+/// Services of a compose project: all started before the first test, and removed with the project.
+#[derive(Debug)]
+pub struct Project {
+    /// Their names, those of services that they depend on among them.
+    pub names: Vec<String>,
+    /// The services, or which of them is of no use.
+    pub started: Result<Started, ServiceFailure>,
+}
+
+/// What a failure of a service is to those who need it.
+pub(super) fn cause_of(failure: &ServiceFailure) -> Cause {
+    Cause::DependencyFailed {
+        service: failure.service.clone(),
+        message: failure.problem.clone(),
+        log_tail: last_lines(&failure.log_tail, CAUSE_LINES),
+    }
+}
+
 /// All services of a run.
 pub(super) struct Services<'a> {
     planned: &'a [Planned],
@@ -91,6 +112,8 @@ pub(super) struct Services<'a> {
     index: BTreeMap<&'a str, usize>,
     results: Vec<Option<ServiceResult>>,
     being_removed: usize,
+    /// Services of a compose project that cannot be used any more.
+    lost: BTreeMap<String, Cause>,
 }
 
 impl<'a> Services<'a> {
@@ -101,6 +124,7 @@ impl<'a> Services<'a> {
             index: planned.iter().enumerate().map(|(at, planned)| (planned.name.as_str(), at)).collect(),
             results: planned.iter().map(|_| None).collect(),
             being_removed: 0,
+            lost: BTreeMap::new(),
         }
     }
 
@@ -249,10 +273,16 @@ impl<'a> Services<'a> {
 
     /// What the failure of one of these means to a test, where one has failed.
     pub(super) fn failure_among(&self, names: &[&str]) -> Option<Cause> {
-        names.iter().find_map(|name| match self.states.get(*self.index.get(name)?) {
-            Some(State::Failed { cause }) => Some(cause.clone()),
-            _ => None,
+        names.iter().find_map(|name| match self.index.get(name).map(|at| self.states.get(*at)) {
+            Some(Some(State::Failed { cause })) => Some(cause.clone()),
+            Some(_) => None,
+            None => self.lost.get(*name).cloned(),
         })
+    }
+
+    /// A service of a compose project cannot be used any more.
+    pub(super) fn lose(&mut self, name: &str, cause: Cause) {
+        self.lost.entry(name.to_owned()).or_insert(cause);
     }
 
     /// Takes down those that nobody needs any more.
@@ -327,9 +357,9 @@ impl<'a> Services<'a> {
         }
     }
 
-    /// What became of those that were started, in their order.
-    pub(super) fn results(self) -> Vec<ServiceResult> {
-        self.results.into_iter().flatten().collect()
+    /// What became of those that were started, in their order, and which of a compose project have ended.
+    pub(super) fn results(self) -> (Vec<ServiceResult>, BTreeMap<String, Cause>) {
+        (self.results.into_iter().flatten().collect(), self.lost)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Owns these values, and how the end of one test becomes its result. Who runs what and when is [`super::dispatcher`]'s.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +95,8 @@ pub struct Suite<'a> {
     pub tests: &'a [Test],
     /// The services.
     pub services: &'a [services::Planned],
+    /// The services of a compose project.
+    pub project: Option<&'a services::Project>,
     /// How many at a time, and when it is enough.
     pub limits: Limits,
     /// How long all of it may take.
@@ -128,6 +131,8 @@ pub struct Ended {
     pub tests: Vec<Finished>,
     /// The services that were started.
     pub services: Vec<ServiceResult>,
+    /// Services of a compose project that have ended though tests may have needed them.
+    pub lost: BTreeMap<String, Cause>,
     /// The time for the whole run was over before all tests were.
     pub out_of_time: bool,
 }

@@ -28,6 +28,8 @@ pub struct Known<'a> {
     pub flags: &'a [String],
     /// Names of report formats.
     pub formats: &'a [&'a str],
+    /// Tests may need services of compose files that are named elsewhere.
+    pub compose: bool,
 }
 
 /// A suite that was read and checked, and where everything in it stands.

@@ -11,6 +11,8 @@ use docker_test::plan::recreate::{Surroundings, network_names};
 use docker_test::plan::{ContainerPlanError, Request, TestPlan, of_container};
 use docker_test::runner::writable::make_writable;
 
+use serde_json::Value;
+
 use crate::fixture::{docker_at, fixture};
 use crate::stage::Stage;
 use crate::support::{BASE, Sandbox, docker, until};
@@ -89,8 +91,12 @@ impl Drop for Project<'_> {
 }
 
 /// Everything about a container that somebody might notice.
-fn photograph(container: &str) -> String {
-    docker(&["inspect", container])
+fn photograph(container: &str) -> Value {
+    let mut seen: Value = serde_json::from_str(&docker(&["inspect", container])).unwrap();
+    // The engine gives them in any order.
+    let mounts = seen[0]["Mounts"].as_array_mut().unwrap();
+    mounts.sort_by_key(|mount| mount["Destination"].to_string());
+    seen
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod support;
 
 mod build_command;
 mod build_flags;
+mod compose;
 mod context;
 mod crash;
 mod deployed;

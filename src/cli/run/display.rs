@@ -17,7 +17,9 @@ use crate::redact::Redactor;
 use crate::report::ReportSink;
 use crate::report::github::{StopCommands, github_actions};
 use crate::report::progress::streams::{Streams, same_destination};
-use crate::report::progress::{Display, MachineAndPeople, Mode, Ndjson, Surroundings, for_people};
+use crate::report::progress::{
+    Display, MachineAndPeople, Mode, Ndjson, Surroundings, for_people, for_people_of_many,
+};
 use crate::report::redaction::EventRedactor;
 use crate::runner::event::RunEvent;
 use crate::runner::{Message, Messages};
@@ -57,7 +59,7 @@ impl Shown {
         redactor: &Redactor,
         mut messages: Messages,
     ) -> Self {
-        let mut display = choose(flags, environment, reports, subject.interactive);
+        let mut display = choose(flags, environment, reports, subject);
         let mut redactor = EventRedactor::new(redactor);
         let is_json = flags.format == Format::Json;
         // What stands on stderr in the place of stdout is for people: a stderr that fails is nobody's problem.
@@ -67,10 +69,11 @@ impl Shown {
             while let Some(message) = messages.blocking_next() {
                 match message {
                     Message::Event(event) => {
-                        redactor.pass(event).filter(shown).for_each(|event| display.event(&event));
+                        redactor.pass(None, event).filter(shown).for_each(|event| display.event(&event));
                     }
                     Message::OfTest(test, event) => {
-                        redactor.pass(event).filter(shown).for_each(|event| display.event_of(&test, &event));
+                        let events = redactor.pass(Some(&test), event).filter(shown);
+                        events.for_each(|event| display.event_of(&test, &event));
                     }
                     Message::Output { test: Some(test), stream, bytes } => {
                         display.output_of(&test, stream, &bytes);
@@ -78,7 +81,12 @@ impl Shown {
                     Message::Output { test: None, stream, bytes } => display.output(stream, &bytes),
                 }
             }
-            redactor.finish().into_iter().for_each(|event| display.event(&event));
+            for (test, event) in redactor.finish() {
+                match test {
+                    Some(test) => display.event_of(&test, &event),
+                    None => display.event(&event),
+                }
+            }
             display.finish();
             display.take_stdout_error().filter(|_| stdout_is_asked_for)
         });
@@ -112,7 +120,7 @@ fn choose(
     flags: &OutputFlags,
     environment: &Environment,
     reports: &[ReportSink],
-    interactive: bool,
+    subject: Subject,
 ) -> Box<dyn Display> {
     let lookup = |name: &str| environment.variable(name).map(str::to_owned);
     let style = terminal::style(environment);
@@ -124,7 +132,7 @@ fn choose(
     };
     let mode = match mode.resolve(Surroundings::detect(lookup)) {
         // A person and the test share the terminal: nothing of ours may move the cursor.
-        Mode::Tty if interactive => Mode::Quiet,
+        Mode::Tty if subject.interactive => Mode::Quiet,
         mode => mode,
     };
     let report_on_stdout = reports.iter().any(ReportSink::uses_stdout);
@@ -136,7 +144,11 @@ fn choose(
     if github_actions(lookup).is_some() {
         streams = streams.with_stop_commands(StopCommands::new());
     }
-    let people = for_people(mode, streams, style);
+    let people = if subject.many {
+        for_people_of_many(mode, streams, style)
+    } else {
+        for_people(mode, streams, style)
+    };
     match flags.format {
         Format::Text => people,
         Format::Json => Box::new(MachineAndPeople::new(Ndjson::new(Box::new(io::stdout())), people)),

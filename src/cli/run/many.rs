@@ -5,17 +5,19 @@
 
 mod build;
 mod cache;
+mod compose;
 mod done;
+mod dry_run;
 mod entry;
 mod memory;
 mod networks;
 mod origin;
 mod outputs;
+mod planner;
 mod select;
 mod service;
 mod services;
 mod stage;
-mod tests;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -32,6 +34,7 @@ use super::found::Found;
 use super::recording::{Earlier, Known};
 use super::request::Prepared;
 use super::{RunArgs, overlap, single};
+use crate::compose::Project;
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::history::RunEnd;
@@ -49,9 +52,9 @@ use done::Done;
 use entry::Entry;
 use memory::Memory;
 use origin::Origin;
+use planner::CommandLines;
 use select::Selected;
 use stage::Stage;
-use tests::CommandLines;
 use watch::{Changed, Watched};
 
 /// How long a run of several may go on, where others have to know when it must be over.
@@ -113,7 +116,7 @@ async fn run(
     let reports = outputs::open_reports(args, base, origin.suite(), app)?;
     let connection = connect::connect(&args.options.engine, app).await?;
     let found = Found::default();
-    let mut selected = select::select(args, origin, base, app, &connection.engine, &found).await?;
+    let mut selected = select::select(args, origin, base, app, &connection, &found).await?;
     selected.wanted.only = only;
     let state = app.state_dir()?;
     let mut memory = Memory::open(&state).await;
@@ -125,10 +128,17 @@ async fn run(
     }
     let settings = settings_of(&selected, app)?;
     let mut lines = CommandLines::new(app, &selected.suite, settings.as_ref(), base.clone());
-    let (entries, secrets) = tests::entries(&listing, &selected, &mut lines)?;
+    let (entries, mut secrets) = planner::entries(&listing, &selected, &mut lines)?;
+    secrets.extend(planner::container_secrets(&entries, &connection.engine, &found).await?);
+    secrets.extend(selected.project.iter().flat_map(Project::secrets).map(str::to_owned));
     *watched = Watched::of(&selected, &entries, &base.results_dir, app);
     let services = services::read(&selected.suite, &entries, app)?;
     let redactor = Arc::new(outputs::redactor(args, app, &entries, &services, secrets));
+    if args.options.run.dry_run {
+        let code = dry_run::print(&entries, &connection.engine, app, &found, &redactor).await;
+        connection.close().await;
+        return code;
+    }
     let chosen = Chosen { selected, earlier, memory, state };
     let run = Run { args, base, app, reports, connection, found, redactor };
     run.perform(chosen, entries, services).await
@@ -179,7 +189,7 @@ impl Run<'_> {
             subject: selected.subject.clone(),
             engine: engine.describe(),
             parent: earlier.as_ref().map(|earlier| earlier.run_id.clone()),
-            selected: tests::names(&entries),
+            selected: planner::names(&entries),
         };
         let expected = memory.expected(&selected.subject);
         let cache_secret = memory.cache_secret(args.many.cached, &sink);

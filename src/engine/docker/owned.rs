@@ -86,6 +86,7 @@ impl Engine {
             return Ok(());
         }
         let (kind, outcome) = match record.kind() {
+            ResourceKind::ComposeProject => return self.remove_compose_project(record).await,
             ResourceKind::Container => {
                 let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
                 ("container", self.docker.remove_container(name, Some(options)).await)
@@ -126,6 +127,6 @@ impl Engine {
 }
 
 /// Another process (a second sweep, the engine's own clean-up) is at it already.
-fn is_being_removed(error: &EngineError) -> bool {
+pub(super) fn is_being_removed(error: &EngineError) -> bool {
     matches!(error, EngineError::Refused { status: 409, message, .. } if message.contains("already in progress"))
 }

@@ -69,6 +69,9 @@ fn from_record(record: ContainerInspectResponse) -> ContainerRecord {
     volumes.retain(|target| !taken(target));
     volumes.sort_unstable();
     configuration.anonymous_volumes = volumes;
+    let mut mounts: Vec<Mounted> = record.mounts.unwrap_or_default().into_iter().map(mounted).collect();
+    // The engine gives them in any order.
+    mounts.sort_by(|a, b| a.target.cmp(&b.target));
     ContainerRecord {
         id: record.id.unwrap_or_default(),
         name: record.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -76,7 +79,7 @@ fn from_record(record: ContainerInspectResponse) -> ContainerRecord {
         image_id: record.image.unwrap_or_default(),
         running: record.state.and_then(|state| state.running).unwrap_or_default(),
         configuration,
-        mounts: record.mounts.unwrap_or_default().into_iter().map(mounted).collect(),
+        mounts,
         links,
         auto_remove,
         beyond,

@@ -56,7 +56,7 @@ fn attempts_services_and_merged_runs_have_their_places() {
     );
     assert!(page.contains("<span class=\"bad\">✗</span><span class=\"good\">✓</span>"), "{page}");
     let page = html(&without_its_service());
-    assert!(page.contains("the service db failed: it ended with exit code 1"), "{page}");
+    assert!(page.contains("db, which it needs, failed: it ended with exit code 1"), "{page}");
     assert!(page.matches("FATAL: could not open file").count() == 2, "{page}");
     let mut merged = passing();
     merged.runs = vec![MergedRun::of(&passing()), MergedRun::of(&failing())];

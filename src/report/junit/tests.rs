@@ -202,7 +202,7 @@ fn a_test_without_its_service_is_an_error_with_the_services_last_words() {
     let root = parse(&xml(&without_its_service()));
     let error = root.only("error");
     assert_eq!(error.attribute("type"), Some("dependency_failed"));
-    assert_eq!(error.attribute("message"), Some("the service db failed: it ended with exit code 1"));
+    assert_eq!(error.attribute("message"), Some("db, which it needs, failed: it ended with exit code 1"));
     assert_eq!(root.only("system-out").text, "starting\nFATAL: could not open file");
 }
 

@@ -1,5 +1,7 @@
 //! Streams and events that the tests of the displays share.
 
+pub(crate) mod terminal;
+
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

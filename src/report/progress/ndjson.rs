@@ -1,70 +1,138 @@
 //! `--format json`: one event a line on stdout, for programs.
 //!
-//! Owns line framing and the conversion of raw output to text. Nothing else may be written to the same stream.
+//! Owns line framing, the name of the test in events of runs of several, and the conversion of raw output to text.
+//! Nothing else may be written to the same stream.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
+
+use serde::Serialize;
 
 use super::Display;
 use super::streams::Channel;
+use super::words::name_of;
 use crate::runner::event::{OutputStream, RunEvent};
 
 /// Writes each event as a line of JSON and flushes it.
 pub struct Ndjson {
     channel: Channel,
+    alone: Decoders,
+    /// Of tests that have not ended and have printed something, where there are several.
+    of_tests: BTreeMap<String, Decoders>,
+}
+
+/// One for each stream of a test.
+struct Decoders {
     stdout: Decoder,
     stderr: Decoder,
+}
+
+impl Decoders {
+    const fn new() -> Self {
+        Self { stdout: Decoder::new(), stderr: Decoder::new() }
+    }
+
+    const fn of(&mut self, stream: OutputStream) -> &mut Decoder {
+        match stream {
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
+        }
+    }
+
+    /// Halves of characters that were never completed, as replaced text.
+    fn finish(&mut self) -> impl Iterator<Item = RunEvent> + use<> {
+        let rests =
+            [OutputStream::Stdout, OutputStream::Stderr].map(|stream| (stream, self.of(stream).finish()));
+        rests
+            .into_iter()
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(stream, text)| RunEvent::Output { stream, text })
+    }
+}
+
+/// An event with the name of its test, which is left out where the event has it already.
+#[derive(Serialize)]
+struct OfTest<'a> {
+    #[serde(flatten)]
+    event: &'a RunEvent,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<&'a str>,
 }
 
 impl Ndjson {
     /// Takes over the stream.
     #[must_use]
     pub const fn new(stdout: Box<dyn Write + Send>) -> Self {
-        Self { channel: Channel::new(stdout), stdout: Decoder::new(), stderr: Decoder::new() }
+        Self { channel: Channel::new(stdout), alone: Decoders::new(), of_tests: BTreeMap::new() }
     }
 
-    fn emit(&mut self, event: &RunEvent) {
+    fn emit(&mut self, test: Option<&str>, event: &RunEvent) {
         // Serialising plain values to memory cannot fail.
-        let Ok(line) = serde_json::to_string(event) else { return };
+        let Ok(line) = serde_json::to_string(&OfTest { event, test }) else { return };
         // A CI log would obey `##[…]` wherever it stands; inside a JSON string this is the same text.
         let line = line.replace("##[", "#\\u0023[");
         self.channel.write(format!("{line}\n").as_bytes());
     }
 
-    /// Half a character that was never completed is shown as replaced before anything else happens.
-    fn end_output(&mut self) {
-        for stream in [OutputStream::Stdout, OutputStream::Stderr] {
-            let rest = self.decoder(stream).finish();
-            if !rest.is_empty() {
-                self.emit(&RunEvent::Output { stream, text: rest });
-            }
-        }
-    }
-
-    const fn decoder(&mut self, stream: OutputStream) -> &mut Decoder {
-        match stream {
-            OutputStream::Stdout => &mut self.stdout,
-            OutputStream::Stderr => &mut self.stderr,
+    /// Half a character that was never completed is shown as replaced before anything else happens to its test.
+    fn end_output(&mut self, test: Option<&str>) {
+        let decoders = match test {
+            None => Some(&mut self.alone),
+            Some(test) => self.of_tests.get_mut(test),
+        };
+        for rest in decoders.map(Decoders::finish).into_iter().flatten() {
+            self.emit(test, &rest);
         }
     }
 }
 
+const fn begins_or_ends_output(event: &RunEvent) -> bool {
+    matches!(event, RunEvent::TestStarted { .. } | RunEvent::TestFinished { .. } | RunEvent::TestEnded { .. })
+}
+
 impl Display for Ndjson {
     fn event(&mut self, event: &RunEvent) {
-        if matches!(event, RunEvent::TestStarted { .. } | RunEvent::TestFinished { .. }) {
-            self.end_output();
+        if begins_or_ends_output(event) {
+            self.end_output(None);
         }
-        self.emit(event);
+        self.emit(None, event);
+    }
+
+    fn event_of(&mut self, test: &str, event: &RunEvent) {
+        if begins_or_ends_output(event) {
+            self.end_output(Some(test));
+        }
+        if matches!(event, RunEvent::TestEnded { .. }) {
+            self.of_tests.remove(test);
+        }
+        let named = name_of(event).is_none().then_some(test);
+        self.emit(named, event);
     }
 
     fn output(&mut self, stream: OutputStream, bytes: &[u8]) {
-        let text = self.decoder(stream).push(bytes);
+        let text = self.alone.of(stream).push(bytes);
         if !text.is_empty() {
-            self.emit(&RunEvent::Output { stream, text });
+            self.emit(None, &RunEvent::Output { stream, text });
+        }
+    }
+
+    fn output_of(&mut self, test: &str, stream: OutputStream, bytes: &[u8]) {
+        if !self.of_tests.contains_key(test) {
+            self.of_tests.insert(test.to_owned(), Decoders::new());
+        }
+        let text = self.of_tests.get_mut(test).map(|decoders| decoders.of(stream).push(bytes));
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            self.emit(Some(test), &RunEvent::Output { stream, text });
         }
     }
 
     fn finish(&mut self) {
-        self.end_output();
+        self.end_output(None);
+        for (test, mut decoders) in std::mem::take(&mut self.of_tests) {
+            for rest in decoders.finish() {
+                self.emit(Some(&test), &rest);
+            }
+        }
     }
 
     fn stdout_closed(&self) -> bool {
@@ -115,6 +183,8 @@ mod tests {
 
     use super::*;
     use crate::report::progress::fixtures::{Failing, Shared, a_run, feed, test_started};
+    use crate::report::progress::suite::fixtures::ended;
+    use crate::results::Outcome;
 
     fn texts(shared: &Shared) -> Vec<(String, String)> {
         let read = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
@@ -185,6 +255,71 @@ mod tests {
         display.event(&test_started());
         assert!(display.stdout_closed());
         assert_eq!(failing.attempts(), 1);
+    }
+
+    #[test]
+    fn events_of_several_tests_name_theirs_once() {
+        let shared = Shared::default();
+        let mut display = Ndjson::new(Box::new(shared.clone()));
+        display.event_of("pay", &RunEvent::Warning { message: "careful".to_owned() });
+        display.event_of("shop:1.4", &test_started());
+        display.output_of("pay", OutputStream::Stderr, b"x\n");
+        display.event(&RunEvent::Stopped { reason: "interrupted".to_owned(), tests: 0 });
+        assert_eq!(
+            shared.text(),
+            "{\"event\":\"warning\",\"message\":\"careful\",\"test\":\"pay\"}\n\
+             {\"event\":\"test_started\",\"test\":\"shop:1.4\",\"attempt\":1,\"container\":\"0123456789abcdef0123\"}\n\
+             {\"event\":\"output\",\"stream\":\"stderr\",\"text\":\"x\\n\",\"test\":\"pay\"}\n\
+             {\"event\":\"stopped\",\"reason\":\"interrupted\",\"tests\":0}\n"
+        );
+    }
+
+    #[test]
+    fn characters_of_interleaved_tests_are_put_together_each_on_its_own() {
+        let shared = Shared::default();
+        let mut display = Ndjson::new(Box::new(shared.clone()));
+        display.output_of("a", OutputStream::Stdout, b"\xe6\xbc");
+        display.output_of("b", OutputStream::Stdout, b"\xc3");
+        display.output_of("a", OutputStream::Stdout, b"\xa2");
+        display.output_of("b", OutputStream::Stdout, b"\xa9");
+        display.output_of("b", OutputStream::Stderr, b"\xf0\x9f");
+        display.event_of("a", &ended("a", Outcome::Passed, None, 1));
+        display.event_of("b", &ended("b", Outcome::Passed, None, 1));
+        let expected = [("stdout", "漢"), ("stdout", "é"), ("stderr", "\u{fffd}")];
+        assert_eq!(texts(&shared), expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+        let lines: Vec<serde_json::Value> =
+            shared.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told: Vec<_> =
+            lines.iter().map(|line| (line["event"].as_str().unwrap(), &line["test"])).collect();
+        let names = |event, test: &'static str| (event, serde_json::Value::from(test));
+        let expected = [
+            names("output", "a"),
+            names("output", "b"),
+            names("test_ended", "a"),
+            names("output", "b"),
+            names("test_ended", "b"),
+        ];
+        assert_eq!(told, expected.iter().map(|(event, test)| (*event, test)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_test_that_has_ended_and_nothing_of_one_that_has_not_is_lost() {
+        let shared = Shared::default();
+        let mut display = Ndjson::new(Box::new(shared.clone()));
+        for number in 0..1000 {
+            let name = format!("test-{number}");
+            display.output_of(&name, OutputStream::Stdout, b"x\xe6");
+            display.event_of(&name, &ended(&name, Outcome::Passed, None, 1));
+        }
+        assert!(display.of_tests.is_empty());
+        display.output_of("last", OutputStream::Stdout, b"\xe6");
+        display.finish();
+        assert_eq!(shared.text().lines().count(), 3001);
+        let last = shared.text().lines().last().unwrap().to_owned();
+        assert_eq!(
+            last,
+            "{\"event\":\"output\",\"stream\":\"stdout\",\"text\":\"\u{fffd}\",\"test\":\"last\"}"
+        );
     }
 
     proptest! {

@@ -6,24 +6,20 @@
 mod screen;
 
 use std::io;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use indicatif::ProgressDrawTarget;
 
+use super::ticker::Ticker;
 use super::{Display, Streams};
 use crate::report::style::Style;
 use crate::runner::event::{OutputStream, RunEvent};
 use screen::{Screen, Target};
 
-const TICK: Duration = Duration::from_millis(100);
-
 /// Draws bars on stderr.
 pub struct Tty {
     screen: Arc<Mutex<Screen>>,
-    ticker: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    ticker: Option<Ticker>,
 }
 
 impl Tty {
@@ -32,14 +28,7 @@ impl Tty {
     pub fn new(streams: Streams, style: Style) -> Self {
         let mut display = Self::without_ticker(streams, style, Box::new(ProgressDrawTarget::stderr));
         let screen = Arc::clone(&display.screen);
-        let (stop, stopped) = mpsc::channel();
-        let ticker = thread::Builder::new().name("progress".to_owned()).spawn(move || {
-            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                lock(&screen).tick();
-            }
-        });
-        // Without the thread the bars move with the events alone.
-        display.ticker = ticker.ok().map(|handle| (stop, handle));
+        display.ticker = Ticker::start(move || lock(&screen).tick());
         display
     }
 
@@ -62,10 +51,8 @@ impl Display for Tty {
     }
 
     fn finish(&mut self) {
-        if let Some((stop, handle)) = self.ticker.take() {
-            drop(stop);
-            // A ticker that panicked has nothing left to draw.
-            drop(handle.join());
+        if let Some(ticker) = self.ticker.take() {
+            ticker.end();
         }
         lock(&self.screen).finish();
     }

@@ -67,6 +67,19 @@ pub(super) fn sentence(event: &RunEvent) -> Option<String> {
     })
 }
 
+/// The test that an event names itself.
+pub(super) fn name_of(event: &RunEvent) -> Option<&str> {
+    match event {
+        RunEvent::TestPreparing { test, .. }
+        | RunEvent::TestStarted { test, .. }
+        | RunEvent::TestFinished { test, .. }
+        | RunEvent::TestSlow { test, .. }
+        | RunEvent::TestRetry { test, .. }
+        | RunEvent::TestEnded { test, .. } => Some(test),
+        _ => None,
+    }
+}
+
 /// The name of a build step, with its place in the build where the builder gives it in the id alone.
 pub(super) fn step_name(id: &str, step: &str) -> String {
     let is_place = id.split_once('/').is_some_and(|(number, all)| {

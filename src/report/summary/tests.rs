@@ -125,7 +125,7 @@ fn a_test_without_its_service_shows_what_the_service_said_last() {
         str![[r"
 DEPENDENCY FAILED  checkout
   source   label
-  cause    the service db failed: it ended with exit code 1
+  cause    db, which it needs, failed: it ended with exit code 1
              | starting
              | FATAL: could not open file
   results  tests/results

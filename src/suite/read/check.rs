@@ -186,7 +186,8 @@ impl Checks<'_> {
             }
             for (index, need) in test.needs.iter().enumerate() {
                 // The services of a compose file are known when it is read.
-                let is_there = services.is_none_or(|services| services.get(need).is_some());
+                let is_there =
+                    self.known.compose || services.is_none_or(|services| services.get(need).is_some());
                 if !is_there && needs::tests(self.document, need).next().is_none() {
                     let all = services.into_iter().flat_map(Named::names);
                     let bases = self.document.tests.iter().map(|(_, test)| test.base.as_str());

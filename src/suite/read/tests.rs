@@ -18,7 +18,7 @@ fn environment() -> Environment {
 
 fn read(text: &str) -> Result<Suite, SuiteError> {
     let flags = ["timeout", "retries", "cap-add"].map(str::to_owned);
-    let known = Known { flags: &flags, formats: &["junit", "json", "markdown"] };
+    let known = Known { flags: &flags, formats: &["junit", "json", "markdown"], compose: false };
     Suite::read(Path::new("docker-test.yaml"), text.as_bytes(), &environment(), known)
 }
 

@@ -90,7 +90,9 @@ pub(super) fn find(args: &RunArgs, app: &Running) -> Result<Origin, Failure> {
         }
         return Err(OriginError::Nothing(environment.current_dir().to_owned()).into());
     }
-    Ok(Origin::Suite(Box::new(suite_file::read(selection.suite.as_deref(), environment)?)))
+    let with_compose = !many.origin.compose.is_empty();
+    let suite = suite_file::read(selection.suite.as_deref(), environment, with_compose)?;
+    Ok(Origin::Suite(Box::new(suite)))
 }
 
 /// Refuses what makes sense for a single test alone, and what says twice what is tested.

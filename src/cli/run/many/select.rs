@@ -2,18 +2,21 @@
 //! containers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::super::super::application::Running;
+use super::super::super::connect::Connection;
 use super::super::super::{suite_file, terminal};
 use super::super::RunArgs;
 use super::super::found::Found;
 use super::super::request::Prepared;
-use super::entry;
 use super::origin::Origin;
+use super::{compose, entry};
+use crate::compose::{Project, SUT};
 use crate::engine::{Engine, ListedContainer};
-use crate::error::Failure;
+use crate::error::{Category, Diagnose, Failure};
 use crate::history;
-use crate::metadata::labels::{self, TYPE};
+use crate::metadata::labels::{self, DEFAULT_TYPE, TYPE};
 use crate::runner::Sink;
 use crate::suite::Suite;
 use crate::suite::document::{Labels, Test};
@@ -31,6 +34,37 @@ pub(super) struct Selected {
     pub(super) shown: String,
     /// Containers that are tests, by the tests' names.
     pub(super) containers: BTreeMap<String, String>,
+    /// The services of compose files.
+    pub(super) project: Option<Project>,
+    /// The test is one of those services.
+    pub(super) tests_itself: bool,
+}
+
+/// The image of a test that is a container.
+const NOBODY: &str = "docker-test";
+
+/// There is no test.
+#[derive(Debug, thiserror::Error)]
+enum SelectError {
+    #[error("{files} has no service `sut`, and no suite names tests")]
+    NoSut { files: String },
+}
+
+impl Diagnose for SelectError {
+    fn category(&self) -> Category {
+        Category::User
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(
+            "a service called sut is the test; or name images, or a suite with --suite, that need its services"
+                .to_owned(),
+        )
+    }
+}
+
+fn named(files: &[PathBuf]) -> String {
+    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// Finds the tests. Labels of images are looked at where the selection goes by them.
@@ -39,13 +73,16 @@ pub(super) async fn select(
     origin: Origin,
     base: &Prepared,
     app: &Running,
-    engine: &Engine,
+    connection: &Connection,
     found: &Found,
 ) -> Result<Selected, Failure> {
     let many = &args.many;
+    let engine = &connection.engine;
+    let files = compose::files(args, origin.suite(), app);
+    let project = compose::load(&files, connection, app, base.redactor()).await?;
     let wanted = many.selection.wanted(many.select.clone());
     let mut containers = BTreeMap::new();
-    let (suite, is_written, subject, shown) = match origin {
+    let (mut suite, is_written, subject, shown) = match origin {
         Origin::Suite(suite) => {
             let path = entry::absolute(suite.path(), &app.environment);
             let shown = suite.path().display().to_string();
@@ -75,12 +112,36 @@ pub(super) async fn select(
             let shown = "the labelled containers of the engine".to_owned();
             (Suite::of_tests(tests), false, "containers".to_owned(), shown)
         }
-        Origin::Compose => (Suite::of_tests(Vec::new()), false, "compose".to_owned(), "compose".to_owned()),
+        Origin::Compose => {
+            let project = project.as_ref().filter(|project| project.has_sut());
+            let project = project.ok_or_else(|| SelectError::NoSut { files: named(&files) })?;
+            let test = Test {
+                image: Some(NOBODY.to_owned()),
+                test_type: Some(DEFAULT_TYPE.to_owned()),
+                needs: project.needs_of_sut().into_iter().collect(),
+                base: SUT.to_owned(),
+                ..Test::default()
+            };
+            let subject: Vec<String> = files.iter().map(|file| history::of_suite(file)).collect();
+            let suite = Suite::of_tests(vec![(SUT.to_owned(), test)]);
+            (suite, false, subject.join(" "), named(&files))
+        }
     };
     for warning in suite_file::unmatched(&wanted.selection, &listing::candidates(&suite)) {
         terminal::note(&format!("docker-test: warning: {warning}\n"));
     }
-    Ok(Selected { suite, wanted, is_written, subject, shown, containers })
+    let is_sut =
+        suite.tests().any(|(name, _)| name == SUT) && args.images.is_empty() && containers.is_empty();
+    let tests_itself = project.is_some() && !is_written && is_sut;
+    if let Some(project) = project.as_ref().filter(|_| !is_written && !tests_itself) {
+        // Nobody says which services these tests need: all of them.
+        let names: Vec<String> =
+            project.services().map(|service| service.name.clone()).filter(|name| name != SUT).collect();
+        for (_, test) in &mut suite.document.tests.0 {
+            test.needs.clone_from(&names);
+        }
+    }
+    Ok(Selected { suite, wanted, is_written, subject, shown, containers, project, tests_itself })
 }
 
 fn of_image(image: &str) -> Test {

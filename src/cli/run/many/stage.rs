@@ -16,11 +16,12 @@ use super::super::recording::{self, Recording};
 use super::super::request::Prepared;
 use super::build::Yard;
 use super::cache::Keys;
+use super::compose::{self, Composed};
 use super::done::Done;
 use super::entry::Entry;
 use super::memory::{self, Passes};
+use super::planner::{self, Planner};
 use super::select::Selected;
-use super::tests::{self, Planner};
 use super::{networks, services};
 use crate::engine::Engine;
 use crate::error::Failure;
@@ -34,6 +35,7 @@ use crate::results::directory::ResultsDirectory;
 use crate::runner::builds::Builds;
 use crate::runner::event::RunEvent;
 use crate::runner::housekeeping::Housekeeping;
+use crate::runner::layout::SERVICES;
 use crate::runner::suite::{Finished, Suite as Run, Test};
 use crate::runner::{Sink, dispatcher, networks as run_networks};
 use crate::signal;
@@ -73,7 +75,8 @@ impl Stage<'_> {
         let logins = Logins::new(connect::environment(&args.options.engine, &self.app.environment));
         let known_as: Vec<String> = entries.iter().map(|entry| entry.known_as.clone()).collect();
         let mut cancelled = self.app.interrupts.clone();
-        let planning = self.plan(entries, services, &logins);
+        let composed = self.compose(&entries).await?;
+        let planning = self.plan(entries, services, &logins, composed.as_ref());
         let (services, mut tests) = tokio::select! {
             planned = planning => planned?,
             state = signal::wait_for(&mut cancelled, 1) => {
@@ -84,7 +87,8 @@ impl Stage<'_> {
             test.expected = self.expected.get(known_as).copied();
         }
         let joins = self.selected.suite.document.network.join.is_some();
-        let keys = self.cache_secret.map(|secret| Keys::new(secret, &services, joins));
+        let is_open = joins || composed.is_some();
+        let keys = self.cache_secret.map(|secret| Keys::new(secret, &services, is_open));
         let cached = match keys.as_ref().filter(|_| args.many.cached) {
             Some(keys) => self.skip_cached(&mut tests, keys).await?,
             None => BTreeMap::new(),
@@ -109,6 +113,7 @@ impl Stage<'_> {
             stream: args.options.output.format == Format::Json,
             tests: &tests,
             services: &services,
+            project: composed.as_ref().map(|composed| &composed.project),
             limits: schedule::Limits { jobs, max_failures: args.many.max_failures() },
             time: args.many.global_timeout,
             slow_after: args.many.slow_after,
@@ -121,8 +126,28 @@ impl Stage<'_> {
             let (Some(test), Some(known_as)) = (tests.get(at), known_as.get(at)) else { return };
             self.note(test, known_as, finished, keys.as_ref(), &passed);
         };
-        let ended = dispatcher::run(&run, &mut interrupts, on_end).await?;
+        let mut ended = dispatcher::run(&run, &mut interrupts, on_end).await?;
+        if let Some(composed) = composed {
+            let logs = directory.staging().join(SERVICES);
+            let (engine, ledger, redactor) = (self.engine, self.ledger, self.redactor);
+            let lost = composed.end(engine, ledger, redactor, &logs, &ended.lost, self.sink).await;
+            ended.services.extend(lost);
+        }
         Ok(Done::ended(ended, &known_as, *self.app.interrupts.borrow()))
+    }
+
+    /// Joins or starts the services of compose files that the tests need.
+    async fn compose(&self, entries: &[Entry]) -> Result<Option<Composed>, Failure> {
+        let Some(project) = &self.selected.project else { return Ok(None) };
+        let needed = compose::needed(project, entries);
+        if needed.is_empty() && !self.selected.tests_itself {
+            return Ok(None);
+        }
+        let mut interrupts = self.app.interrupts.clone();
+        let is_test = self.selected.tests_itself;
+        let (engine, ledger) = (self.engine, self.ledger);
+        let starting = compose::start(project, &needed, is_test, engine, ledger, self.sink, &mut interrupts);
+        Ok(Some(starting.await?))
     }
 
     async fn plan(
@@ -130,25 +155,33 @@ impl Stage<'_> {
         entries: Vec<Entry>,
         services: Vec<services::Read>,
         logins: &Logins,
+        composed: Option<&Composed>,
     ) -> Result<(Vec<crate::runner::services::Planned>, Vec<Test>), Failure> {
         let networks = if self.selected.is_written {
             let tests = entries.iter().map(|entry| entry.test.network.as_ref());
             let named = tests.chain(services.iter().map(services::Read::network));
-            let wanted = networks::wanted(&self.selected.suite.document, named);
-            run_networks::prepare(&wanted, self.engine, self.ledger).await?
+            let mut wanted = networks::wanted(&self.selected.suite.document, named);
+            let shared = composed.and_then(Composed::default_network);
+            if shared.is_some() {
+                wanted.remove(run_networks::DEFAULT);
+            }
+            let mut networks = run_networks::prepare(&wanted, self.engine, self.ledger).await?;
+            networks.extend(shared);
+            networks
         } else {
-            BTreeMap::new()
+            composed.and_then(Composed::default_network).into_iter().collect()
         };
         let planner = Planner {
             yard: Yard { engine: self.engine, ledger: self.ledger, logins, app: self.app },
             selected: self.selected,
             networks: &networks,
+            composed,
             found: self.found,
             sink: self.sink,
             flaky_fails: self.args.options.run.flaky_result == FlakyResult::Fail,
             base: self.base,
         };
-        let directories = tests::directories(&entries);
+        let directories = planner::directories(&entries);
         let numbered = entries.into_iter().zip(directories).enumerate();
         let planning = numbered.map(|(at, (entry, directory))| planner.plan(entry, at + 1, directory));
         let services = services::plan(services, &planner).await;

@@ -14,10 +14,12 @@ use super::super::RunOptions;
 use super::super::found::Found;
 use super::super::request::Prepared;
 use super::build::{self, Yard};
+use super::compose::Composed;
 use super::entry::{self, Entry};
 use super::networks;
 use super::select::Selected;
 use crate::engine::reference::Reference;
+use crate::engine::{ContainerRecord, Engine};
 use crate::error::Failure;
 use crate::image::key::hex;
 use crate::plan::recreate::{Surroundings, network_names};
@@ -33,7 +35,7 @@ use crate::suite::Suite;
 use crate::suite::document::{self, Document};
 use crate::suite::listing::{Listed, Listing};
 use crate::suite::needs::Need;
-use crate::suite::policy::Policy;
+use crate::suite::policy::{Access, Policy};
 
 /// The command line as each test has it: with its own options above the defaults.
 pub(super) struct CommandLines<'a> {
@@ -134,7 +136,11 @@ fn entry(
     }
     let container = selected.containers.get(name).cloned();
     // A container may be of an image that has no name any more.
-    let mut prepared = if container.is_some() { base } else { base.for_image(&image)? };
+    let is_container = container.is_some() || selected.tests_itself;
+    let mut prepared = if is_container { base } else { base.for_image(&image)? };
+    if selected.tests_itself {
+        prepared.request.test_type.clone_from(&test.test_type);
+    }
     let mut values = Vec::new();
     let mut secret_files = SecretFiles::default();
     if is_written {
@@ -197,6 +203,7 @@ pub(super) struct Planner<'a> {
     pub(super) yard: Yard<'a>,
     pub(super) selected: &'a Selected,
     pub(super) networks: &'a BTreeMap<String, String>,
+    pub(super) composed: Option<&'a Composed>,
     pub(super) found: &'a Found,
     pub(super) sink: &'a Sink,
     pub(super) flaky_fails: bool,
@@ -217,14 +224,20 @@ impl Planner<'_> {
         let planned = planned.map(|mut planned| {
             let container = &mut planned.plan.container;
             if container.networks.is_empty() && planned.plan.source != Source::Container {
-                container.networks = networks::of_test(entry.test.network.as_ref(), policy, self.networks);
+                let mut joined = networks::of_test(entry.test.network.as_ref(), policy, self.networks);
+                if let Some(composed) = self.composed.filter(|_| policy.network == Access::Granted) {
+                    joined.extend(composed.further(&entry.needs, &joined));
+                }
+                container.networks = joined;
             }
             planned.secret_files = entry.secret_files;
             planned
         });
+        let container = planned.as_ref().ok().filter(|planned| planned.plan.source == Source::Container);
+        let image = container.map(|planned| planned.plan.image.clone());
         Test {
             name: entry.name,
-            image: entry.image,
+            image: image.unwrap_or(entry.image),
             directory,
             planned,
             policy,
@@ -236,7 +249,8 @@ impl Planner<'_> {
     }
 
     async fn try_plan(&self, entry: &Entry, number: usize) -> Result<Planned, Failure> {
-        if let Some(container) = &entry.container {
+        let sut = self.composed.and_then(|composed| composed.sut.as_ref());
+        if let Some(container) = entry.container.as_ref().or(sut) {
             return self.of_container(entry, container).await;
         }
         let sink = self.sink.of_test(&entry.name);
@@ -254,7 +268,7 @@ impl Planner<'_> {
     /// The plan of a container that a deployment has made.
     async fn of_container(&self, entry: &Entry, id: &str) -> Result<Planned, Failure> {
         let engine = self.yard.engine;
-        let record = engine.container_record(id).await?;
+        let record = record(id, engine, self.found).await?;
         let image = engine.image(&record.image_id).await?;
         let mut networks = Vec::new();
         for name in network_names(&record) {
@@ -310,6 +324,26 @@ fn safe(name: &str) -> String {
 /// Directories for the files of all entries.
 pub(super) fn directories(entries: &[Entry]) -> Vec<String> {
     directory_names(entries.iter().map(|entry| entry.name.as_str()))
+}
+
+async fn record(id: &str, engine: &Engine, found: &Found) -> Result<Arc<ContainerRecord>, Failure> {
+    found.records.get(id.to_owned(), async || Ok(Arc::new(engine.container_record(id).await?))).await
+}
+
+/// Values of variables of containers that are tests, where their names say that they are secret.
+pub(super) async fn container_secrets(
+    entries: &[Entry],
+    engine: &Engine,
+    found: &Found,
+) -> Result<Vec<String>, Failure> {
+    let mut values = Vec::new();
+    for id in entries.iter().filter_map(|entry| entry.container.as_ref()) {
+        let record = record(id, engine, found).await?;
+        let env = record.configuration.env.iter();
+        let secret = env.filter(|(name, _)| crate::redact::is_secret_name(name));
+        values.extend(secret.map(|(_, value)| value.clone()));
+    }
+    Ok(values)
 }
 
 /// Names of the tests in history, each once.
