@@ -280,6 +280,14 @@ docker-test: --memory (set by docker-test.yaml: memory): invalid value `much`: e
 }
 
 #[test]
+fn a_dry_run_says_what_is_known_and_begins_nothing() {
+    let world = World::with_engine();
+    world.write("docker-test.yaml", "version: 1\ntests:\n  shop:\n    build: ./shop\n    needs: [db]\nservices:\n  db: { build: ./db, ready: healthy }\n");
+    world.run(&["--dry-run"]).success().stdout_eq(str![]).stderr_eq("");
+    assert!(!world.path("tests").exists());
+}
+
+#[test]
 fn nothing_selected_is_4_and_its_report_is_empty() {
     let world = World::with_engine();
     world.write("docker-test.yaml", SHOP);

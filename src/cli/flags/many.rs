@@ -34,12 +34,6 @@ pub struct ManyFlags {
     /// Where they come from.
     #[command(flatten)]
     pub origin: OriginFlags,
-    /// Only tests of this name, glob (checkout*) or /regular expression/; with ! before it, all but those; repeatable
-    #[arg(long, help_heading = "Selection", value_name = "PATTERN", value_parser = NamePattern::parse)]
-    pub select: Vec<NamePattern>,
-    /// Which of the tests.
-    #[command(flatten)]
-    pub selection: SelectionFlags,
     /// How many tests run at a time (default: by CPUs and memory of the engine)
     #[arg(short, long, value_name = "N", value_parser = positive)]
     pub jobs: Option<usize>,
@@ -64,6 +58,12 @@ pub struct ManyFlags {
     /// Stay, and run tests again when their image or their context changes
     #[arg(long)]
     pub watch: bool,
+    /// Only tests of this name, glob (checkout*) or /regular expression/; with ! before it, all but those; repeatable
+    #[arg(long, help_heading = "Selection", value_name = "PATTERN", value_parser = NamePattern::parse)]
+    pub select: Vec<NamePattern>,
+    /// Which of the tests.
+    #[command(flatten)]
+    pub selection: SelectionFlags,
 }
 
 impl ManyFlags {

@@ -69,7 +69,7 @@ pub struct RunFlags {
     /// Write the rendered Dockerfile.test; an existing file is left alone
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "Dockerfile.test")]
     pub keep_dockerfile: Option<PathBuf>,
-    /// Print the plan of one IMAGE and do nothing
+    /// Print the plan, or those of several tests, and do nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Write a report to a file, such as junit=report.xml
