@@ -52,7 +52,7 @@ pub(super) fn lines(board: &mut Board, began: f64, now: f64, size: Size, style: 
             one.since.total_cmp(&other.since).then_with(|| one.order.cmp(&other.order))
         });
         rows.truncate(room.saturating_sub(1));
-        rows.sort_by(|one, other| one.order.cmp(&other.order));
+        rows.sort_by_key(|row| row.order);
     }
     let longest = rows.iter().map(|row| row.name.width()).max().unwrap_or_default();
     let names = longest.clamp(*NAME_WIDTH.start(), *NAME_WIDTH.end()).min(style.width / 2);
@@ -81,7 +81,7 @@ fn rows(board: &Board, now: f64) -> Vec<Row> {
         paint: look(work),
     });
     let mut rows: Vec<Row> = services.chain(work).collect();
-    rows.sort_by(|one, other| one.order.cmp(&other.order));
+    rows.sort_by_key(|row| row.order);
     rows
 }
 
