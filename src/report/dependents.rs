@@ -34,11 +34,13 @@ pub(in crate::report) fn needed(test: &TestResult) -> Option<&str> {
 /// stands under that one.
 pub(in crate::report) fn of(results: &RunResults) -> Vec<Lost<'_>> {
     let lacking = results.tests.iter().filter(|test| needed(test).is_some());
-    let by_name: BTreeMap<&str, &TestResult> = lacking.clone().map(|test| (test.name.as_str(), test)).collect();
+    let by_name: BTreeMap<&str, &TestResult> =
+        lacking.clone().map(|test| (test.name.as_str(), test)).collect();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     let mut all: Vec<Lost<'_>> = Vec::new();
     for test in lacking {
-        let Some(Cause::DependencyFailed { service, message, log_tail }) = &first(test, &by_name).cause else {
+        let Some(Cause::DependencyFailed { service, message, log_tail }) = &first(test, &by_name).cause
+        else {
             continue;
         };
         let place = *places.entry(service).or_insert_with(|| {
@@ -57,7 +59,9 @@ pub(in crate::report) fn of(results: &RunResults) -> Vec<Lost<'_>> {
 fn first<'a>(test: &'a TestResult, by_name: &BTreeMap<&str, &'a TestResult>) -> &'a TestResult {
     let mut seen = BTreeSet::from([test.name.as_str()]);
     let mut at = test;
-    while let Some(next) = needed(at).and_then(|name| by_name.get(name)).filter(|next| seen.insert(&next.name)) {
+    while let Some(next) =
+        needed(at).and_then(|name| by_name.get(name)).filter(|next| seen.insert(&next.name))
+    {
         at = next;
     }
     at

@@ -168,9 +168,15 @@ fn of_two_hundred(number: u32) -> TestResult {
     let name = format!("part-{number:03}");
     let placed = |attempt: Attempt| {
         let log = format!("{name}/attempt-{}.log", attempt.number);
-        let seconds = 1.0 + f64::from(number) / 100.0;
+        let seconds = 1.0 + f64::from(number) / 128.0;
         let offset = f64::from(number / 4 * 4) + f64::from(attempt.number - 1);
-        Attempt { slot: Some(number % 4 + 1), offset_seconds: Some(offset), log: Some(log), seconds, ..attempt }
+        Attempt {
+            slot: Some(number % 4 + 1),
+            offset_seconds: Some(offset),
+            log: Some(log),
+            seconds,
+            ..attempt
+        }
     };
     let code = || Some(Cause::ExitCode { code: 1 });
     let failed = |at| {
@@ -200,11 +206,7 @@ fn of_two_hundred(number: u32) -> TestResult {
     };
     let last = attempts.len();
     let results_dir = (last > 0).then(|| format!("/work/out/{name}/attempt-{last}"));
-    TestResult {
-        results_dir,
-        image: format!("shop/{name}:1.4"),
-        ..test(&name, outcome, cause, attempts)
-    }
+    TestResult { results_dir, image: format!("shop/{name}:1.4"), ..test(&name, outcome, cause, attempts) }
 }
 
 /// Two hundred tests of every kind: 10 failed twice, 5 timed out, 15 were without the service `db`, 5 without the first

@@ -266,7 +266,9 @@ fn escape_property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::{attempt, failed_case, failing, passing, run, test, two_hundred, without_cases};
+    use crate::report::fixtures::{
+        attempt, failed_case, failing, passing, run, test, two_hundred, without_cases,
+    };
     use crate::results::Cause;
 
     #[test]
@@ -334,7 +336,8 @@ mod tests {
         assert_eq!(text.matches("::group::").count(), 15, "{text}");
         assert_eq!(text.matches("::warning ").count(), 5, "{text}");
         let notice = text.lines().last().unwrap();
-        let told = "::notice title=docker-test%3A failed::35 of 200 tests did not pass (150 passed, 10 failed, ";
+        let told =
+            "::notice title=docker-test%3A failed::35 of 200 tests did not pass (150 passed, 10 failed, ";
         assert!(notice.starts_with(told) && notice.ends_with("6 more failures not shown here"), "{notice}");
     }
 

@@ -208,7 +208,8 @@ mod tests {
 
     use super::*;
     use crate::report::fixtures::{
-        attempt, failed_case, failing, flaky, passing, run, test, two_hundred, without_cases, without_its_service,
+        attempt, failed_case, failing, flaky, passing, run, test, two_hundred, without_cases,
+        without_its_service,
     };
     use crate::results::Cause;
 

@@ -10,7 +10,8 @@ use crate::report::dependents;
 use crate::report::text::{head, printable, strip_ansi};
 use crate::report::totals::{counts, is_cached};
 use crate::report::wording::{
-    CACHED, case_counts, count, describe_cause, describe_service_cause, duration, is_bad, outcome_word, reason,
+    CACHED, case_counts, count, describe_cause, describe_service_cause, duration, is_bad, outcome_word,
+    reason,
 };
 use crate::report::{ExportError, Exporter};
 use crate::results::{Case, CaseStatus, Cause, Outcome, RunResults, ServiceResult, TestResult};
@@ -93,7 +94,8 @@ pub fn render(results: &RunResults, limit: usize) -> String {
         service_section(service, &mut page);
     }
     lost_sections(results, &mut page);
-    let own = results.tests.iter().filter(|test| dependents::needed(test).is_none() || !test.attempts.is_empty());
+    let own =
+        results.tests.iter().filter(|test| dependents::needed(test).is_none() || !test.attempts.is_empty());
     let (loud, quiet): (Vec<&TestResult>, Vec<&TestResult>) =
         own.partition(|test| is_bad(test.outcome) || test.outcome == Outcome::Flaky);
     for test in loud {
@@ -164,7 +166,8 @@ fn lost_sections(results: &RunResults, page: &mut Page) {
             code(&if lost.message.is_empty() { "it failed".to_owned() } else { lost.message.to_owned() }),
             named.join(", ")
         ));
-        let told = results.services.iter().any(|service| service.name == lost.name && is_bad(service.outcome));
+        let told =
+            results.services.iter().any(|service| service.name == lost.name && is_bad(service.outcome));
         if !told && !lost.log_tail.trim().is_empty() {
             page.add(&details(&format!("the end of the output of {}", code(lost.name)), lost.log_tail));
         }
@@ -334,7 +337,10 @@ mod tests {
     #[test]
     fn of_two_hundred_tests_the_table_has_those_that_did_not_simply_pass() {
         let page = render(&two_hundred(), SUMMARY_LIMIT);
-        assert!(page.starts_with("## ❌ docker-test: failed\n\n200 tests: 150 passed, 10 failed, "), "{page}");
+        assert!(
+            page.starts_with("## ❌ docker-test: failed\n\n200 tests: 150 passed, 10 failed, "),
+            "{page}"
+        );
         assert_eq!(page.lines().filter(|line| line.starts_with("| ")).count(), 51, "{page}");
         assert!(page.contains("\n_Not in the table: 150 that passed._\n"), "{page}");
         assert!(page.contains("| cached (passed before, nothing changed) | none | – |"), "{page}");

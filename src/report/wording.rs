@@ -192,7 +192,10 @@ pub fn log_path(test: &TestResult, attempt: &Attempt) -> Option<String> {
 pub fn files_path(test: &TestResult, attempt: &Attempt) -> Option<String> {
     match attempt.log.as_deref() {
         Some(log) => Some(format!("{}{}", run_directory(test)?, log.strip_suffix(".log")?)),
-        None => test.results_dir.clone().filter(|_| test.last_attempt().is_some_and(|last| last.number == attempt.number)),
+        None => test
+            .results_dir
+            .clone()
+            .filter(|_| test.last_attempt().is_some_and(|last| last.number == attempt.number)),
     }
 }
 

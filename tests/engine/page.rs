@@ -274,7 +274,8 @@ fn the_page_of_a_real_suite_shows_filters_timeline_attempts_logs_and_services() 
     browser.press("/");
     browser.write("3 is not");
     assert_eq!(shown(&mut browser), ["breaks"]);
-    let lit = "Array.from(document.querySelectorAll('.chart a:not(.dim) title'), e => e.textContent.split(':')[0])";
+    let lit =
+        "Array.from(document.querySelectorAll('.chart a:not(.dim) title'), e => e.textContent.split(':')[0])";
     assert_eq!(browser.evaluate(lit), json!(["breaks · 1", "breaks · 2"]));
     browser.press("Escape");
 
@@ -296,11 +297,18 @@ fn the_page_of_a_real_suite_shows_filters_timeline_attempts_logs_and_services() 
         assert!(round.contains(part), "no {part} in {round}");
     }
     let services = unfolded(&mut browser, "[aria-labelledby=services-heading]");
-    for part in ["queue", "no space left", "it ended with exit code 3", "2 tests went without it: sends-one, sends-two"] {
+    for part in [
+        "queue",
+        "no space left",
+        "ended with exit code 3 before it was ready",
+        "2 tests went without it: sends-one, sends-two",
+    ] {
         assert!(services.contains(part), "no {part} in {services}");
     }
     // Links lead to what is there.
-    let links = browser.evaluate("Array.from(document.querySelectorAll('#tests a[href]'), e => decodeURI(e.getAttribute('href')))");
+    let links = browser.evaluate(
+        "Array.from(document.querySelectorAll('#tests a[href]'), e => decodeURI(e.getAttribute('href')))",
+    );
     let links: Vec<String> = serde_json::from_value(links).unwrap();
     for log in ["comes-round/attempt-1.log", "breaks/attempt-2.log", "breaks/attempt-1/junit.xml"] {
         let link = links.iter().find(|link| link.ends_with(log));

@@ -21,7 +21,9 @@ impl<'a> Links<'a> {
 
     /// A page that will be the file `path`. Files of runs that were merged are on the machines that they ran on.
     pub(super) fn from(path: &'a Path, results: &RunResults) -> Self {
-        Self { directory: path.parent().filter(|directory| directory.is_absolute() && results.runs.is_empty()) }
+        Self {
+            directory: path.parent().filter(|directory| directory.is_absolute() && results.runs.is_empty()),
+        }
     }
 
     /// The address of a file that is named by an absolute path. Absent where the file and the page have nothing in
@@ -33,7 +35,8 @@ impl<'a> Links<'a> {
             return None;
         }
         // A first part such as `javascript:` would be a scheme.
-        let mut address = if shared == from.len() { "./".to_owned() } else { "../".repeat(from.len() - shared) };
+        let mut address =
+            if shared == from.len() { "./".to_owned() } else { "../".repeat(from.len() - shared) };
         for (number, part) in file.iter().skip(shared).enumerate() {
             if number > 0 {
                 address.push('/');

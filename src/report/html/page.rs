@@ -13,8 +13,8 @@ use super::services::{self, Service};
 use super::timeline::{self, Timeline};
 use crate::report::totals::is_cached;
 use crate::report::wording::{
-    advise, bytes, case_counts, count, describe_cause, duration, files_path, is_bad,
-    log_path, outcome_word, reason,
+    advise, bytes, case_counts, count, describe_cause, duration, files_path, is_bad, log_path, outcome_word,
+    reason,
 };
 use crate::results::{Attempt, CaseCounts, Cause, Outcome, RunResults, TestResult};
 
@@ -304,7 +304,9 @@ fn attempt_of(
             .map(|file| FileView {
                 path: line(&file.path),
                 size: bytes(file.size),
-                link: directory.as_ref().and_then(|directory| links.to(&format!("{directory}/{}", file.path))),
+                link: directory
+                    .as_ref()
+                    .and_then(|directory| links.to(&format!("{directory}/{}", file.path))),
             })
             .collect(),
         file_counts: format!("{}, {}", count(attempt.files.len() as u64, "file"), bytes(size)),

@@ -28,12 +28,7 @@ pub(super) fn of(results: &RunResults, budget: &Budget) -> Vec<Service> {
     results.services.iter().map(|service| service_of(service, &lost, results, budget)).collect()
 }
 
-fn service_of(
-    service: &ServiceResult,
-    lost: &[Lost<'_>],
-    results: &RunResults,
-    budget: &Budget,
-) -> Service {
+fn service_of(service: &ServiceResult, lost: &[Lost<'_>], results: &RunResults, budget: &Budget) -> Service {
     let bad = is_bad(service.outcome);
     Service {
         outcome: Verdict::of(service.outcome),

@@ -312,7 +312,10 @@ fn two_hundred_tests_are_a_suite_each_and_say_what_the_exit_code_says() {
     // Timeouts and what was without its service or test: nothing that an image was found guilty of.
     assert_eq!((number("failure"), number("error"), number("skipped")), (10, 25, 10));
     let message = |at: usize| suites[at].only("skipped").attribute("message").unwrap().to_owned();
-    assert_eq!(message(40), "not run: nothing has changed since it passed at 2026-11-20T06:30:00Z (run r-41)");
+    assert_eq!(
+        message(40),
+        "not run: nothing has changed since it passed at 2026-11-20T06:30:00Z (run r-41)"
+    );
     assert_eq!(message(43), "not run: the run was stopped: 15 tests did not pass");
     let told = &suites[35].only("system-out").text;
     assert!(told.ends_with("flaky: passed on attempt 2 only"), "{told}");

@@ -73,7 +73,10 @@ fn flaky_lines(results: &RunResults, page: &mut Page) {
         results.tests.iter().filter(|test| test.outcome == Outcome::Flaky).collect();
     for test in flaky.iter().take(MAX_LINES) {
         let attempts = attempts(test);
-        page.heading(test.outcome, &format!("{}: {attempts} in {}", name(&test.name), duration(seconds(test))));
+        page.heading(
+            test.outcome,
+            &format!("{}: {attempts} in {}", name(&test.name), duration(seconds(test))),
+        );
     }
     if flaky.len() > MAX_LINES {
         page.remark(Paint::Careful, "+", &format!("{} more flaky tests", flaky.len() - MAX_LINES));

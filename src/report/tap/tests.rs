@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::report::fixtures::{attempt, case, failed_case, failing, flaky, run, test, two_hundred, without_its_service};
+use crate::report::fixtures::{
+    attempt, case, failed_case, failing, flaky, run, test, two_hundred, without_its_service,
+};
 use crate::results::collect::ReadLimits;
 
 fn tap(results: &RunResults) -> String {
@@ -102,7 +104,10 @@ fn of_two_hundred_tests_those_that_were_not_run_on_purpose_say_why() {
     assert_eq!(points[43], "ok 44 - part-043 # SKIP not run: the run was stopped: 15 tests did not pass");
     assert_eq!(points.iter().filter(|line| line.contains("# SKIP")).count(), 10);
     assert_eq!(points[35], "ok 36 - part-035");
-    assert!(text.contains("# service db (postgres:16) failed: it ended with exit code 1\n1..200\n"), "{text}");
+    assert!(
+        text.contains("# service db (postgres:16) failed: it ended with exit code 1\n1..200\n"),
+        "{text}"
+    );
 }
 
 proptest! {

@@ -11,7 +11,10 @@ fn plain(results: &RunResults) -> String {
 }
 
 fn passed(name: &str) -> TestResult {
-    TestResult { results_dir: None, ..test(name, Outcome::Passed, None, vec![attempt(1, Outcome::Passed, Vec::new())]) }
+    TestResult {
+        results_dir: None,
+        ..test(name, Outcome::Passed, None, vec![attempt(1, Outcome::Passed, Vec::new())])
+    }
 }
 
 #[test]
@@ -85,11 +88,11 @@ fn dependents_share_the_line_of_what_failed_first() {
     assert_data_eq!(
         plain(&results),
         str![[r"
-FLAKY  part-035: failed, then passed in 2.7s
-FLAKY  part-036: failed, then passed in 2.7s
-FLAKY  part-037: failed, then passed in 2.7s
-FLAKY  part-038: failed, then passed in 2.8s
-FLAKY  part-039: failed, then passed in 2.8s
+FLAKY  part-035: failed, then passed in 2.5s
+FLAKY  part-036: failed, then passed in 2.6s
+FLAKY  part-037: failed, then passed in 2.6s
+FLAKY  part-038: failed, then passed in 2.6s
+FLAKY  part-039: failed, then passed in 2.6s
 
 FAILED  service db (postgres:16) after 2.5s
   cause    it ended with exit code 1
@@ -119,7 +122,7 @@ FAILED  36 tests: 1 failed, 20 dependency failed, 5 flaky, 7
         in 3m 23s
   skipped  7 not run: the run was stopped: 15 tests did not
            pass
-  slowest  part-039 2.8s, part-038 2.8s, part-037 2.7s
+  slowest  part-039 2.6s, part-038 2.6s, part-037 2.6s
   run      r-42
   hint     add --rerun failed to run these again
 
