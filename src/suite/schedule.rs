@@ -147,7 +147,7 @@ impl Scheduler {
     /// starts when its engine is idle and nothing shared is left to start on it, one that runs alone when all are.
     #[must_use]
     pub fn ready(&self) -> Vec<usize> {
-        // Looked for once: going through all tests for each one that waits takes a run of thousands longer than they do.
+        // Looked for once, and not for each test that waits: with thousands of tests that takes seconds.
         let running: Vec<&Item> = self.running().map(|(_, item)| item).collect();
         let mut free = self.limits.jobs.saturating_sub(running.len());
         if self.stopped || free == 0 || running.iter().any(|item| item.policy.alone) {
