@@ -147,26 +147,27 @@ impl Scheduler {
     /// starts when its engine is idle and nothing shared is left to start on it, one that runs alone when all are.
     #[must_use]
     pub fn ready(&self) -> Vec<usize> {
-        if self.stopped || self.running().any(|(_, item)| item.policy.alone) {
+        // Looked for once, and not for each test that waits: with thousands of tests that takes seconds.
+        let running: Vec<&Item> = self.running().map(|(_, item)| item).collect();
+        let mut free = self.limits.jobs.saturating_sub(running.len());
+        if self.stopped || free == 0 || running.iter().any(|item| item.policy.alone) {
             return Vec::new();
         }
-        let mut free = self.limits.jobs.saturating_sub(self.running().count());
-        let mut ready: Vec<usize> = Vec::new();
-        for (at, item) in self.startable().filter(|(_, item)| !is_exclusive(item)) {
-            let excluded =
-                self.running().any(|(_, other)| is_exclusive(other) && other.engine == item.engine);
-            if free > 0 && !excluded {
-                ready.push(at);
-                free -= 1;
-            }
-        }
+        let is_excluded =
+            |item: &Item| running.iter().any(|other| is_exclusive(other) && other.engine == item.engine);
+        let shared = self.startable().filter(|(_, item)| !is_exclusive(item) && !is_excluded(item));
+        let mut ready: Vec<usize> = shared.map(|(at, _)| at).take(free).collect();
+        free -= ready.len();
         for (at, item) in self.startable().filter(|(_, item)| is_exclusive(item) && !item.policy.alone) {
-            if free > 0 && self.is_idle(item.engine, &ready) {
+            if free == 0 {
+                break;
+            }
+            if self.is_idle(item.engine, &ready) {
                 ready.push(at);
                 free -= 1;
             }
         }
-        if ready.is_empty() && self.running().next().is_none() {
+        if ready.is_empty() && running.is_empty() {
             ready.extend(self.startable().map(|(at, _)| at).next());
         }
         ready
