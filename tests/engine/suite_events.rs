@@ -49,7 +49,6 @@ fn events_of_tests_that_run_beside_one_another_say_whose_they_are() {
     for (name, times) in [("a", 1), ("b", 1), ("c", 1), ("d", 2)] {
         assert!(printed[name] == lines(name).repeat(times), "the output of {name} is not its own");
         assert_eq!(of(&events, "test_preparing", name).count(), 1, "{name}");
-        assert_eq!(of(&events, "planned", name).count(), 1, "{name}");
         assert_eq!(of(&events, "test_started", name).count(), times, "{name}");
         assert_eq!(of(&events, "test_finished", name).count(), times, "{name}");
         assert_eq!(of(&events, "collected", name).count(), times, "{name}");
