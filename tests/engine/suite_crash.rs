@@ -244,7 +244,6 @@ fn a_suite_on_an_engine_that_stops_answering_ends_on_a_second_interrupt() {
     kill(pid, Signal::SIGCONT).unwrap();
     ran.assert_code(130);
     assert!(took < Duration::from_secs(20), "{took:?}");
-    assert_eq!(test(&report(&sandbox), "early")["outcome"], "passed");
     eventually("the sweep", || {
         sandbox.expect(0, &["prune"]);
         made_on(host).is_empty().then_some(())
