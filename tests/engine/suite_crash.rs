@@ -7,9 +7,9 @@ use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
 use crate::crash::{docker_at, inventory, own_engine};
-use crate::live::{Live, eventually, remains, run_ids, script};
+use crate::live::{Live, eventually, remains, script};
 use crate::suite_system::System;
-use crate::support::{BASE, Sandbox, docker};
+use crate::support::{BASE, Ran, Sandbox, docker};
 
 /// Builds, a network, volumes, secrets as files, services of both kinds, a retry, a need: whatever a run makes.
 const EVERYTHING: &str = r#"
@@ -65,9 +65,17 @@ pub(crate) fn event(name: &str) -> String {
     format!("{{\"event\":\"{name}\"")
 }
 
-/// Waits for the id of the run.
-pub(crate) fn run_of(live: &Live) -> String {
-    eventually("the run's name", || run_ids(&live.stderr()).pop())
+/// The id of the run that has just begun in a sandbox.
+pub(crate) fn run_in(sandbox: &Sandbox) -> String {
+    let journals = || names_in(&sandbox.state().join("runs")).pop();
+    let journal = eventually("the run's journal", journals);
+    journal.strip_suffix(".jsonl").unwrap().to_owned()
+}
+
+/// The id of a run that has ended, from its events.
+#[track_caller]
+pub(crate) fn run_id(ran: &Ran) -> String {
+    ran.event("run_started")["run_id"].as_str().unwrap().to_owned()
 }
 
 /// Kills a run so long after an event, and demands that another one, or `prune`, leaves nothing of it.
@@ -79,7 +87,7 @@ fn killed_after(moments: &[(&str, u64)]) {
         live.prints(&event(moment));
         std::thread::sleep(Duration::from_millis(*delay));
         live.signal(Signal::SIGKILL);
-        let run = run_of(&live);
+        let run = run_in(sandbox);
         assert_eq!(live.finish().code, -9, "it was over before it could be killed after {moment}");
         if turn % 2 == 0 {
             // Any run will do, and wherever it puts its own results.
@@ -128,7 +136,7 @@ tests:
     let sandbox = &system.sandbox;
     let live = Live::start(sandbox.command(&["run", "--format", "json", "--keep", "failed", "-j", "2"]));
     live.prints(&event("test_ended"));
-    let run = run_of(&live);
+    let run = run_in(sandbox);
     live.prints("\"test\":\"long\",\"attempt\":1");
     live.signal(Signal::SIGKILL);
     live.finish();
@@ -185,7 +193,7 @@ fn a_suite_whose_engine_is_killed_says_so_of_what_ran_and_keeps_what_had_passed(
     let daemon = engine.crash();
     let ran = live.finish();
     ran.assert_code(125);
-    let run = run_ids(&ran.stderr).pop().unwrap();
+    let run = run_id(&ran);
     let told = report(&sandbox);
     assert_eq!(test(&told, "early")["outcome"], "passed");
     assert_eq!(sandbox.result("early/attempt-1/early"), "x\n");

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::crash::{docker_at, own_engine};
-use crate::live::{Fixture, Live, run_ids};
-use crate::suite_crash::{event, everything, left_of, names_in, run_of};
+use crate::live::{Fixture, Live};
+use crate::suite_crash::{event, everything, left_of, names_in, run_id, run_in};
 use crate::suite_system::System;
 use crate::support::{BASE, Ran};
 
@@ -19,7 +19,7 @@ fn assert_ran_alone(ran: &Ran) {
     };
     assert_eq!((outcome("files"), outcome("fails")), ("passed".into(), "failed".into()), "{}", ran.stderr);
     assert_eq!(outcome("last"), "passed", "{}", ran.stderr);
-    let run = run_ids(&ran.stderr).pop().unwrap();
+    let run = run_id(ran);
     assert_eq!(left_of(&run), Vec::<String>::new());
 }
 
@@ -38,7 +38,7 @@ fn two_runs_of_one_suite_at_once_on_one_engine_both_come_to_what_one_alone_would
     }
     let history = sandbox.expect(0, &["history"]);
     for ran in &runs {
-        history.assert_stdout(&run_ids(&ran.stderr).pop().unwrap());
+        history.assert_stdout(&run_id(ran));
     }
     assert_eq!(names_in(&sandbox.state().join("runs")), Vec::<String>::new());
 }
@@ -84,7 +84,7 @@ fn one_suite_on_two_engines_at_once_with_one_state_directory() {
         ran.assert_code(0);
         let who = sandbox.path().join(directory).join(&built).join("attempt-1/who");
         assert_eq!(fs::read_to_string(who).unwrap(), format!("{directory}\n"));
-        let run = run_ids(&ran.stderr).pop().unwrap();
+        let run = run_id(ran);
         history.assert_stdout(&run);
         assert_eq!(left_of(&run), Vec::<String>::new());
     }
@@ -102,7 +102,7 @@ fn a_run_that_was_killed_on_one_engine_is_not_swept_by_a_run_on_another() {
     let sandbox = &system.sandbox;
     let live = Live::start(sandbox.command(&["run", "--format", "json"]));
     live.prints("\"text\":\"up\\n\"");
-    let run = run_of(&live);
+    let run = run_in(&system.sandbox);
     live.signal(nix::sys::signal::Signal::SIGKILL);
     live.finish();
     let run_there = |arguments: &[&str]| {
@@ -210,7 +210,7 @@ fn a_history_that_is_damaged_while_a_suite_runs_changes_no_verdict() {
         let length = fs::metadata(&file).map_or(0, |metadata| metadata.len());
         let _ = fs::write(&file, vec![b'x'; usize::try_from(length).unwrap()]);
     }
-    let run = run_of(&live);
+    let run = run_in(&system.sandbox);
     live.finish().assert_code(0);
     let report = fs::read_to_string(system.sandbox.path().join("run.json")).unwrap();
     assert_eq!(report.matches("\"outcome\": \"passed\"").count().min(2), 2, "{report}");
@@ -224,7 +224,7 @@ fn a_reader_that_goes_away_does_not_keep_a_suite_from_its_end() {
     let mut command = system.sandbox.command(&["run", "--format", "json", "--report", "json=run.json"]);
     command.stdout(writer);
     let live = Live::start(command);
-    let run = run_of(&live);
+    let run = run_in(&system.sandbox);
     drop(reader);
     let ran = live.finish();
     assert!(matches!(ran.code, 0 | 125), "{}: {}", ran.code, ran.stderr);

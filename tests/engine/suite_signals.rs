@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::live::{Live, run_ids};
-use crate::suite_crash::{event, everything, left_of, names_in, run_of};
+use crate::live::Live;
+use crate::suite_crash::{event, everything, left_of, names_in, run_id, run_in};
 use crate::suite_system::System;
 use crate::support::{BASE, Ran};
 
@@ -44,7 +44,7 @@ fn interrupted_after(moments: &[(&str, u64, Signal)]) {
         let ran = live.finish();
         assert!(began.elapsed() < Duration::from_secs(30), "{at}: {:?}", began.elapsed());
         ran.assert_code(128 + *signal as i32);
-        let run = run_ids(&ran.stderr).pop().unwrap();
+        let run = run_id(&ran);
         assert_eq!(left_of(&run), Vec::<String>::new(), "{at}");
         assert_eq!(names_in(&system.sandbox.state().join("runs")), Vec::<String>::new(), "{at}");
         let report = report(&system, &ran);
@@ -115,7 +115,7 @@ fn a_build_of_a_suite_ends_at_once_and_history_knows_what_was_not_run() {
         .write("Dockerfile", &format!("FROM {BASE}\nRUN echo {name} && echo now-sleeping && sleep 300\n"));
     let live = start(&system, &[]);
     live.prints("now-sleeping");
-    let run = run_of(&live);
+    let run = run_in(&system.sandbox);
     let began = Instant::now();
     live.signal(Signal::SIGINT);
     let ran = live.finish();
@@ -161,7 +161,7 @@ fn twenty_tests_that_hear_no_signal_are_ended_together_with_their_files_taken_ou
     let system = deaf(20);
     let live = start(&system, &["-j", "21", "--grace-period", "1s"]);
     all_up(&live, 20);
-    let run = run_of(&live);
+    let run = run_in(&system.sandbox);
     let began = Instant::now();
     live.signal(Signal::SIGINT);
     let ran = live.finish();
@@ -184,7 +184,7 @@ fn a_second_ctrl_c_does_not_wait_for_any_test() {
     let system = deaf(4);
     let live = start(&system, &["-j", "5", "--grace-period", "1h"]);
     all_up(&live, 4);
-    let run = run_of(&live);
+    let run = run_in(&system.sandbox);
     live.signal(Signal::SIGINT);
     live.prints(&event("stopping"));
     let began = Instant::now();
