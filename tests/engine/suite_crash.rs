@@ -206,13 +206,27 @@ fn a_suite_whose_engine_is_killed_says_so_of_what_ran_and_keeps_what_had_passed(
     sandbox.expect(0, &script(&["--results-dir", "elsewhere"], BASE, "true"));
     let left = made_on(host);
     assert!(left.iter().all(|line| !line.contains("-db")), "{left:?}");
-    let fetched = sandbox.run(&["results", &run]);
-    if fetched.code == 0 {
-        fetched.assert_stdout("file");
-    }
+    sandbox.expect(0, &["results", &run]).assert_stdout("file");
     sandbox.expect(0, &["prune"]);
     assert_eq!(made_on(host), Vec::<String>::new());
     assert_eq!(names_in(&sandbox.state().join("runs")), Vec::<String>::new());
+}
+
+#[test]
+fn an_engine_that_is_lost_before_a_retry_takes_nothing_from_the_attempt_before() {
+    let (engine, sandbox) = own_engine("sretry");
+    let suite = "version: 1\ntests:\n  a: { image: BASE, command: [sh, -c, 'echo x >/var/tests/results/x; exit 3'], retries: { count: 1, backoff: 3s } }\n";
+    sandbox.write("docker-test.yaml", &suite.replace("BASE", BASE));
+    let live = Live::start(sandbox.command(&["run", "--format", "json", "--report", "json=run.json"]));
+    live.prints(&event("test_retry"));
+    engine.crash();
+    let ran = live.finish();
+    ran.assert_code(125);
+    let told = report(&sandbox);
+    let attempts = test(&told, "a")["attempts"].as_array().unwrap();
+    assert_eq!((attempts.len(), &attempts[0]["exit_code"]), (1, &3.into()), "{told}");
+    assert_eq!(test(&told, "a")["outcome"], "failed");
+    assert_eq!(sandbox.result("a/attempt-1/x"), "x\n");
 }
 
 #[test]
