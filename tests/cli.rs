@@ -239,7 +239,7 @@ error: unexpected argument '--memroy' found
   tip: a similar argument exists: '--memory'
   tip: to pass '--memroy' as a value, use '-- --memroy'
 
-Usage: docker-test run --memory <BYTES> <IMAGE[:TAG|@DIGEST]> [-- <COMMAND>...]
+Usage: docker-test run --memory <BYTES> [IMAGE[:TAG|@DIGEST]]... [-- <COMMAND>...]
 
 For more information, try '--help'.
 
@@ -401,7 +401,7 @@ fn host_and_context_exclude_each_other() {
     World::new().run(&["-H", NO_ENGINE, "--context", "prod", "shop:1.4"]).code(125).stderr_eq(str![[r#"
 error: the argument '--host <URL>' cannot be used with '--context <NAME>'
 
-Usage: docker-test run --host <URL> <IMAGE[:TAG|@DIGEST]> [-- <COMMAND>...]
+Usage: docker-test run --host <URL> <IMAGE[:TAG|@DIGEST]>... [-- <COMMAND>...]
 
 For more information, try '--help'.
 
@@ -831,24 +831,17 @@ docker-test: there is no subcommand `biuld`
 fn words_that_are_missing_or_too_many_are_answered_with_where_they_belong() {
     let world = World::new();
     world.run(&["run"]).code(125).stderr_eq(str![[r#"
-error: the following required arguments were not provided:
-  <IMAGE[:TAG|@DIGEST]>
-
-  tip: name the image under test, such as: docker-test run shop:1.4
-
-Usage: docker-test run <IMAGE[:TAG|@DIGEST]> [-- <COMMAND>...]
-
-For more information, try '--help'.
+docker-test: there is nothing to test: no IMAGE, and no docker-test.yaml in [ROOT]/examples/busybox
+  hint: name an image (docker-test run shop:1.4), or let `docker-test init` write a suite to start from
 
 "#]]);
     world.run(&["shop:1.4", "pytest"]).code(125).stderr_eq(str![[r#"
-error: unexpected argument 'pytest' found
+docker-test: cannot reach an engine at unix:///nonexistent.sock (DOCKER_HOST): No such file or directory (os error 2)
+  hint: is the engine running, and is this its address?
 
-  tip: the command of the test stands after `--`: docker-test IMAGE -- COMMAND ARG…
-...
 "#]]);
     world.run(&["biuld", "."]).code(125).stderr_eq(str![[r#"
-error: unexpected argument '.' found
+docker-test: cannot reach an engine at unix:///nonexistent.sock (DOCKER_HOST): No such file or directory (os error 2)
 ...
   hint: did you mean `docker-test build`?
 
@@ -1040,8 +1033,8 @@ docker-test: of 1 selected test, none is in part slice:2/2
 
 "#]]);
     world.run(&["list", "--partition", "time:1/3"]).code(125).stdout_eq("").stderr_eq(str![[r#"
-docker-test: --partition time:1/3 goes by recorded durations, and none are recorded yet
-  hint: slice:1/3 and hash:1/3 work without them
+docker-test: --partition time:1/3 goes by recorded durations, and none are recorded for docker-test.yaml
+  hint: run the suite once, with its history in the same state directory; slice:1/3 and hash:1/3 work without
 
 "#]]);
     world.run(&["list", "--partition", "slcie:1/3"]).code(125).stderr_eq(str![[r#"

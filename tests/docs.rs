@@ -538,7 +538,7 @@ fn the_published_schema_is_that_of_the_types() {
 #[test]
 fn every_suite_in_the_documentation_can_be_read() {
     let formats: Vec<&str> = EXPORTERS.iter().map(|exporter| exporter.name()).collect();
-    let known = Known { flags: &[], formats: &formats };
+    let known = Known { flags: &[], formats: &formats, compose: false };
     let mut read = 0;
     for block in blocks().iter().filter(|block| block.language == "yaml") {
         let is_suite = ["tests:", "services:", "policy:", "defaults:"]
@@ -559,7 +559,7 @@ fn every_suite_in_the_documentation_can_be_read() {
 #[test]
 fn every_suite_of_the_examples_can_be_read() {
     let formats: Vec<&str> = EXPORTERS.iter().map(|exporter| exporter.name()).collect();
-    let known = Known { flags: &[], formats: &formats };
+    let known = Known { flags: &[], formats: &formats, compose: false };
     let mut read = 0;
     for entry in fs::read_dir(root().join("examples")).unwrap() {
         let path = entry.unwrap().path().join("docker-test.yaml");

@@ -40,10 +40,10 @@ pub(super) struct RunArgs {
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
     /// Command of the test, in the place of the recipe's own.
-    #[arg(last = true, value_name = "COMMAND", conflicts_with = "shell")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "shell", help_heading = None::<&str>)]
     pub(super) command: Vec<String>,
     /// Name of the test image, instead of IMAGE:TAG-test.
-    #[arg(long, value_name = "NAME[:TAG]")]
+    #[arg(long, value_name = "NAME[:TAG]", help_heading = "Run")]
     pub(super) test_image: Option<String>,
     #[command(flatten)]
     pub(super) run: RunFlags,

@@ -1,6 +1,7 @@
 //! What the tool makes of compose files: the services, what they depend on, and names that the files fix.
 //!
-//! Reads the output of `config` of every version of the tool. It keeps nothing that can hold a secret. Pure.
+//! Reads the output of `config` of every version of the tool. Of variables it keeps the values of those alone whose names
+//! say that they are secret, for them to be hidden. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +9,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::{ComposeService, Condition, Dependency};
+use crate::redact::is_secret_name;
 
 /// A project, as the tool understands its files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +20,18 @@ pub(super) struct Config {
     pub(super) fixed_networks: Vec<String>,
     /// The same for volumes.
     pub(super) fixed_volumes: Vec<String>,
+    /// Values that must not be shown.
+    pub(super) secrets: Secrets,
+}
+
+/// Values of variables that are secret by their names.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Secrets(pub(super) BTreeSet<String>);
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} secrets", self.0.len())
+    }
 }
 
 #[derive(Deserialize)]
@@ -48,10 +62,44 @@ struct Service {
     links: Vec<String>,
     #[serde(default)]
     volumes_from: Vec<String>,
+    #[serde(default)]
+    environment: Option<Environment>,
     network_mode: Option<String>,
     ipc: Option<String>,
     pid: Option<String>,
     healthcheck: Option<Health>,
+}
+
+/// Version 1 prints a mapping, and so do later ones unless they are told otherwise.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Environment {
+    Map(BTreeMap<String, Option<serde_yaml::Value>>),
+    List(Vec<String>),
+}
+
+impl Environment {
+    /// The values of variables whose names say that they are secret.
+    fn secrets(&self) -> Vec<String> {
+        let text = |value: &serde_yaml::Value| match value {
+            serde_yaml::Value::String(text) => Some(text.clone()),
+            serde_yaml::Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        match self {
+            Self::Map(pairs) => pairs
+                .iter()
+                .filter(|(name, _)| is_secret_name(name))
+                .filter_map(|(_, value)| text(value.as_ref()?))
+                .collect(),
+            Self::List(pairs) => pairs
+                .iter()
+                .filter_map(|pair| pair.split_once('='))
+                .filter(|(name, _)| is_secret_name(name))
+                .map(|(_, value)| value.to_owned())
+                .collect(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -67,6 +115,8 @@ impl Config {
         let project = document.name.as_deref();
         let fixed_networks = fixed(project, document.networks);
         let fixed_volumes = fixed(project, document.volumes);
+        let secrets = document.services.values().filter_map(|service| service.environment.as_ref());
+        let secrets = Secrets(secrets.flat_map(Environment::secrets).collect());
         let mut services: BTreeMap<String, ComposeService> =
             document.services.into_iter().map(|(name, service)| (name.clone(), service.read(name))).collect();
         let jobs: BTreeSet<String> = services
@@ -78,7 +128,7 @@ impl Config {
         for service in services.values_mut() {
             service.is_job = jobs.contains(&service.name);
         }
-        Ok(Self { services, fixed_networks, fixed_volumes })
+        Ok(Self { services, fixed_networks, fixed_volumes, secrets })
     }
 
     /// These services and all that they depend on.
@@ -304,5 +354,15 @@ volumes:
         assert!(Config::parse(b"name: x\nservices: {}\n").unwrap().services.is_empty());
         assert!(Config::parse(b"services: [a]").is_err());
         assert!(Config::parse(b"usage: docker").unwrap().services.is_empty());
+    }
+
+    #[test]
+    fn values_that_are_secret_by_name_are_known_and_no_others_and_none_is_shown() {
+        let config = Config::parse(FIRST.as_bytes()).unwrap();
+        assert_eq!(config.secrets.0.iter().collect::<Vec<_>>(), ["hunter2"]);
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let list = "services: {a: {image: a, environment: [API_TOKEN=abc=def, HOME=/root, KEY]}}";
+        let config = Config::parse(list.as_bytes()).unwrap();
+        assert_eq!(config.secrets.0.iter().collect::<Vec<_>>(), ["abc=def"]);
     }
 }

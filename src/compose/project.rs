@@ -66,6 +66,11 @@ impl Project {
         self.config.services.get(name)
     }
 
+    /// Values of its services' variables that are secret by their names: to be hidden wherever they turn up.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.config.secrets.0.iter().map(String::as_str)
+    }
+
     /// One of them is the test, as in a docker-compose.test.yml.
     #[must_use]
     pub fn has_sut(&self) -> bool {

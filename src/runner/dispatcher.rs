@@ -3,6 +3,9 @@
 //! Owns slots, services' comings and goings, and what stops a run. It asks [`Scheduler`] what may start, hands tests to
 //! [`super::executor`] and services to [`super::services`], and shares no state with either.
 
+mod ends;
+mod services;
+
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,16 +16,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::event::RunEvent;
 use super::executor::{self, Executed, Execution};
-use super::halt::{self, Halt};
+use super::halt;
 use super::layout::{Layout, SERVICES};
-use super::services::{Ground, Happened, Happening, Services, cause_of};
+use super::services::{Ground, Happening, Services};
 use super::suite::{Ended, Finished, Planned, Suite, Test};
 use crate::error::{Category, Diagnose, Failure};
-use crate::metadata::duration;
 use crate::results::{Cause, Outcome};
 use crate::signal;
-use crate::suite::needs::Need;
-use crate::suite::schedule::{End, Item, NotRun, Reason, ScheduleError, Scheduler};
+use crate::suite::schedule::{Item, ScheduleError, Scheduler};
 
 /// Chaos tests do harm to services on purpose.
 const CHAOS: &str = "chaos";
@@ -159,74 +160,6 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
         self.take_down(ground, happenings).await;
     }
 
-    /// Waits for removals that are under way. The ends of services that are still watched are nobody's business now.
-    async fn take_down(&mut self, ground: &'a Ground<'a>, mut happenings: FuturesUnordered<Happening<'a>>) {
-        happenings.extend(self.services.release(|_| false, ground));
-        while self.services.being_removed() > 0 {
-            match happenings.next().await {
-                Some(Happened::Removed(problem)) => {
-                    self.services.removed();
-                    self.warn(problem);
-                }
-                Some(_) => {}
-                None => break,
-            }
-        }
-    }
-
-    fn warn(&self, problem: Option<Failure>) {
-        if let Some(problem) = problem {
-            self.suite.sink.warn(format!("{problem}; the next run, or `docker-test prune`, removes it"));
-        }
-    }
-
-    /// Tests that are not to be run at all.
-    fn end_skipped(&mut self) {
-        for (at, test) in self.suite.tests.iter().enumerate() {
-            if let Some(cause) = &test.skipped {
-                self.scheduler.started(at);
-                self.settle(at, test.not_run(Outcome::Skipped, cause.clone()), None);
-            }
-        }
-    }
-
-    /// Services of a compose project are there already, or are not to be had.
-    fn begin_with_project(&mut self) -> Option<Happening<'a>> {
-        let project = self.suite.project?;
-        match &project.started {
-            Ok(started) => {
-                for name in &project.names {
-                    self.scheduler.service_ready(name);
-                }
-                Some(Box::pin(async move { Happened::Lost(started.ended().await) }))
-            }
-            Err(failure) => {
-                let cause = cause_of(failure);
-                for name in &project.names {
-                    self.lose_named(name, &cause);
-                }
-                None
-            }
-        }
-    }
-
-    fn start_services(
-        &mut self,
-        ground: &'a Ground<'a>,
-        interrupts: &signal::Receiver,
-        happenings: &FuturesUnordered<Happening<'a>>,
-    ) {
-        if self.scheduler.is_stopped() {
-            return;
-        }
-        let scheduler = &self.scheduler;
-        for at in self.services.startable(|name| scheduler.needs_service(name)) {
-            if let Some(starting) = self.services.start(at, ground, interrupts) {
-                happenings.push(starting);
-            }
-        }
-    }
-
     fn start_tests(&mut self, interrupts: &signal::Receiver, running: &FuturesUnordered<Running<'a>>) {
         loop {
             let ready = self.scheduler.ready();
@@ -297,201 +230,6 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
         let taken = |number: &usize| self.slots.values().any(|slot| slot.number == *number);
         (1..=self.slots.len() + 1).find(|number| !taken(number)).unwrap_or(1)
     }
-
-    /// A test has come to its end.
-    fn end(&mut self, at: usize, executed: Result<Executed, Failure>, interrupts: &signal::Receiver) {
-        let Some(test) = self.suite.tests.get(at) else { return };
-        let slot = self.slots.remove(&at).map(|slot| slot.number);
-        let finished = match executed {
-            Ok(executed) => {
-                let lost = self.lost_service(test);
-                let attempts = u32::try_from(executed.attempts.len()).unwrap_or(u32::MAX);
-                let layout = Layout::among_others(&self.suite.staging, &self.suite.target, &test.directory);
-                test.executed(executed, layout.results(attempts.max(1)).display().to_string(), lost)
-            }
-            Err(failure) => test.failed(failure, *interrupts.borrow()),
-        };
-        self.settle(at, finished, slot);
-    }
-
-    /// Why a service that the test needs cannot be used any more, where that is so. Its end may not have been heard of
-    /// yet, though the test has died of it.
-    fn lost_service(&mut self, test: &Test) -> Option<Cause> {
-        let names: Vec<&str> = services_of(&test.needs).collect();
-        if let Some((at, ended)) = self.services.lost_among(&names) {
-            self.hear(Happened::Ended(at, ended));
-        }
-        self.services.failure_among(&names)
-    }
-
-    /// Notes how a test ended, and gives up those that will never run because of it.
-    fn settle(&mut self, at: usize, finished: Finished, slot: Option<usize>) {
-        let is_cached = matches!(finished.result.cause, Some(Cause::Cached { .. }));
-        let end = match finished.result.outcome {
-            Outcome::Passed | Outcome::Flaky if finished.exit.code() == 0 => End::Passed,
-            Outcome::Skipped if is_cached => End::Passed,
-            _ => End::Failed,
-        };
-        self.told(at, finished, slot);
-        let stopped_before = self.scheduler.is_stopped();
-        let not_run = self.scheduler.finished(at, end);
-        if self.scheduler.is_stopped() && !stopped_before {
-            let failures = self.scheduler.failures();
-            let reason = match failures {
-                1 => "a test did not pass".to_owned(),
-                _ => format!("{failures} tests did not pass"),
-            };
-            self.say_stopped(&reason, not_run.len());
-            let reason = format!("the run was stopped: {reason}");
-            self.cause_of_stop = Some((Outcome::Skipped, Cause::NotRun { reason }));
-        }
-        self.give_up(not_run);
-    }
-
-    fn told(&mut self, at: usize, finished: Finished, slot: Option<usize>) {
-        (self.on_end)(at, &finished);
-        let result = &finished.result;
-        let last = result.last_attempt();
-        let has_passed = matches!(result.outcome, Outcome::Passed | Outcome::Flaky | Outcome::Skipped);
-        let bad = result.attempts.iter().rev().find(|attempt| attempt.outcome != Outcome::Passed);
-        self.suite.sink.of_test(&result.name).event(RunEvent::TestEnded {
-            test: result.name.clone(),
-            outcome: result.outcome,
-            cause: result.cause.clone(),
-            attempts: u32::try_from(result.attempts.len()).unwrap_or(u32::MAX),
-            seconds: result.attempts.iter().map(|attempt| attempt.seconds).sum(),
-            cases: last.map(|attempt| attempt.cases).unwrap_or_default(),
-            slot,
-            log_tail: bad.filter(|_| !has_passed).map(|attempt| attempt.log_tail.clone()).unwrap_or_default(),
-            log: last
-                .and_then(|attempt| attempt.log.as_ref())
-                .map(|log| self.suite.target.join(log).display().to_string()),
-        });
-        if let Some(place) = self.finished.get_mut(at) {
-            *place = Some(finished);
-        }
-    }
-
-    fn give_up(&mut self, not_run: Vec<NotRun>) {
-        for NotRun { test: at, reason } in not_run {
-            let Some(test) = self.suite.tests.get(at) else { continue };
-            let (outcome, cause) = match reason {
-                Reason::Dependency(Need::Test(name)) => {
-                    self.told(at, test.without(&name), None);
-                    continue;
-                }
-                Reason::Stopped => self.cause_of_stop.clone().unwrap_or_else(|| {
-                    (Outcome::Skipped, Cause::NotRun { reason: "the run was stopped".to_owned() })
-                }),
-                Reason::Dependency(Need::Service(name)) => {
-                    let known = self.services.failure_among(&[&name]);
-                    let cause = known.unwrap_or_else(|| Cause::NotRun { reason: format!("{name} failed") });
-                    (Outcome::DependencyFailed, cause)
-                }
-            };
-            self.told(at, test.not_run(outcome, cause), None);
-        }
-    }
-
-    /// Something has happened to a service.
-    fn hear(&mut self, happened: Happened) -> Option<Happening<'a>> {
-        let sink = &self.suite.sink;
-        match happened {
-            Happened::Ready(at, service) => {
-                let end = self.services.ready(at, service, sink);
-                self.scheduler.service_ready(self.services.name(at));
-                return end;
-            }
-            Happened::Failed(at, failure) => {
-                if let Some(cause) = self.services.failed(at, &failure, sink) {
-                    self.lose_service(at, &cause);
-                }
-            }
-            Happened::Ended(at, ended) => {
-                // Those that nobody needs any more are ended by the run itself.
-                let is_needed = self.scheduler.needs_service(self.services.name(at));
-                if let Some(cause) = self.services.ended(at, &ended, sink).filter(|_| is_needed) {
-                    self.lose_service(at, &cause);
-                }
-            }
-            Happened::Lost(failure) => {
-                let cause = cause_of(&failure);
-                self.suite.sink.event(RunEvent::ServiceFailed {
-                    service: failure.service.clone(),
-                    message: failure.problem.clone(),
-                    log_tail: failure.log_tail.clone(),
-                });
-                self.lose_named(&failure.service, &cause);
-            }
-            Happened::Removed(problem) => {
-                self.services.removed();
-                self.warn(problem);
-            }
-        }
-        None
-    }
-
-    /// A service is of no use any more: neither are those that need it, nor the tests that run with it.
-    fn lose_service(&mut self, at: usize, cause: &Cause) {
-        let name = self.services.name(at).to_owned();
-        for other in self.services.without(&name) {
-            let problem = format!("needs {name}, which failed");
-            let cause = self.services.never_started(other, &problem, &self.suite.sink);
-            self.lose_service(other, &cause);
-        }
-        self.lose_tests(&name, cause);
-    }
-
-    /// A service of a compose project is of no use any more.
-    fn lose_named(&mut self, name: &str, cause: &Cause) {
-        self.services.lose(name, cause.clone());
-        self.lose_tests(name, cause);
-    }
-
-    fn lose_tests(&mut self, name: &str, cause: &Cause) {
-        for test in self.scheduler.running_with(name).collect::<Vec<_>>() {
-            let is_chaos = self.suite.tests.get(test).is_some_and(|test| test.blank().test_type == CHAOS);
-            if let Some(slot) = self.slots.get(&test).filter(|_| !is_chaos) {
-                let reason = format!("the service {name} is gone");
-                let (outcome, cause) = (Outcome::DependencyFailed, cause.clone());
-                halt::say(&slot.halts, Halt { reason, outcome, cause });
-            }
-        }
-        let not_run = self.scheduler.service_failed(name);
-        self.give_up(not_run);
-    }
-
-    /// Starts no more tests.
-    fn stop(&mut self, reason: &str, outcome: Outcome, cause: Cause) {
-        if self.cause_of_stop.is_none() || outcome == Outcome::Aborted {
-            self.cause_of_stop = Some((outcome, cause));
-        }
-        let not_run = self.scheduler.stop();
-        self.say_stopped(reason, not_run.len());
-        self.give_up(not_run);
-    }
-
-    fn say_stopped(&self, reason: &str, tests: usize) {
-        self.suite.sink.event(RunEvent::Stopped { reason: reason.to_owned(), tests });
-    }
-
-    fn time_is_over(&mut self) {
-        let limit = duration::human(self.suite.time.unwrap_or_default());
-        let reason = format!("the time for the whole run, {limit}, is over");
-        let cause = Cause::NotRun { reason: reason.clone() };
-        for slot in self.slots.values() {
-            let (outcome, cause) = (Outcome::TimedOut, cause.clone());
-            halt::say(&slot.halts, Halt { reason: reason.clone(), outcome, cause });
-        }
-        self.stop(&reason, Outcome::TimedOut, cause);
-    }
-}
-
-fn services_of(needs: &[Need]) -> impl Iterator<Item = &str> {
-    needs.iter().filter_map(|need| match need {
-        Need::Service(name) => Some(name.as_str()),
-        Need::Test(_) => None,
-    })
 }
 
 /// A test is slow that takes much longer than usual, where that is known.

@@ -16,13 +16,13 @@ use crate::suite::pattern::NamePattern;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Several tests")]
 pub struct OriginFlags {
-    /// Test the labelled containers that a deployment created, each re-created from its own configuration
+    /// Test the containers of the engine that have a test.type, each re-created from its own configuration
     #[arg(long, conflicts_with_all = ["suite", "images"])]
     pub containers: bool,
     /// Test the images of the engine that have a test.type
     #[arg(long, conflicts_with = "suite")]
     pub images: bool,
-    /// Use the services of this compose file; without a suite, its service `sut` is the test
+    /// Use the services of this compose file; without any other test, its service `sut` is the test; repeatable
     #[arg(long, value_name = "FILE")]
     pub compose: Vec<PathBuf>,
 }
@@ -34,36 +34,36 @@ pub struct ManyFlags {
     /// Where they come from.
     #[command(flatten)]
     pub origin: OriginFlags,
-    /// Only tests of this name, glob (checkout*) or /regular expression/; one with ! before it is left out
-    #[arg(long, value_name = "PATTERN", value_parser = NamePattern::parse)]
-    pub select: Vec<NamePattern>,
-    /// Which of the tests.
-    #[command(flatten)]
-    pub selection: SelectionFlags,
-    /// How many tests run at a time (default: by what the engine bears)
+    /// How many tests run at a time (default: by CPUs and memory of the engine)
     #[arg(short, long, value_name = "N", value_parser = positive)]
     pub jobs: Option<usize>,
     /// Start no more tests once one has failed; the same as --max-fail 1
     #[arg(long, conflicts_with = "max_fail")]
     pub fail_fast: bool,
-    /// Start no more tests once so many have failed
+    /// Start no more tests once N have failed
     #[arg(long, value_name = "N", value_parser = positive)]
     pub max_fail: Option<usize>,
-    /// How long all tests together may take
+    /// How long all tests together may take (default: no limit)
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit)]
     pub global_timeout: Option<Duration>,
-    /// How long a test may run before it is said to be slow
+    /// How long a test may run until it is said to be slow
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "60s")]
     pub slow_after: Duration,
-    /// Only the tests that failed in the last run, were flaky in it, or did not pass in the run of this id
+    /// Only what an earlier run has left: tests that failed or were flaky in the last one, or those of the run of this id
     #[arg(long, value_name = "failed|flaky|RUN_ID")]
     pub rerun: Option<String>,
-    /// Skip tests that have passed, and of which nothing has changed since
+    /// Skip tests that have passed and of which nothing has changed since
     #[arg(long)]
     pub cached: bool,
     /// Stay, and run tests again when their image or their context changes
     #[arg(long)]
     pub watch: bool,
+    /// Only tests of this name, glob (checkout*) or /regular expression/; with ! before it, all but those; repeatable
+    #[arg(long, help_heading = "Selection", value_name = "PATTERN", value_parser = NamePattern::parse)]
+    pub select: Vec<NamePattern>,
+    /// Which of the tests.
+    #[command(flatten)]
+    pub selection: SelectionFlags,
 }
 
 impl ManyFlags {

@@ -18,7 +18,7 @@ use crate::metadata::labels::MOST_RETRIES;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Run")]
 pub struct RunFlags {
-    /// How long the test may run (default: the image's label test.timeout, else 1h)
+    /// How long an attempt may run (default: the image's label test.timeout, else 1h)
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit)]
     pub timeout: Option<Duration>,
     /// How often a test that did not pass is run again (default: the image's label test.retries, else 0)
@@ -27,7 +27,7 @@ pub struct RunFlags {
     /// How long to wait before the first retry; the wait doubles with each further one
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1s")]
     pub retry_backoff: Duration,
-    /// What a test comes to that passes on a retry
+    /// What it means when a test passes on a retry
     #[arg(long, value_enum, default_value_t, value_name = "VERDICT")]
     pub flaky_result: FlakyResult,
     /// How long building the test image may take
@@ -54,10 +54,10 @@ pub struct RunFlags {
     /// Which ONTEST instructions apply to an image that has its parent's too
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     pub inherit: Inherit,
-    /// Open a shell in the test image instead of running the test
+    /// Open a shell in the test image of one IMAGE instead of running the test
     #[arg(long)]
     pub shell: bool,
-    /// Exit with the container's own exit code
+    /// Exit with the container's own exit code, for one IMAGE
     #[arg(long)]
     pub propagate_exit_code: bool,
     /// Directory that the recipe and its files are read from
@@ -69,7 +69,7 @@ pub struct RunFlags {
     /// Write the rendered Dockerfile.test; an existing file is left alone
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "Dockerfile.test")]
     pub keep_dockerfile: Option<PathBuf>,
-    /// Print the plan and do nothing
+    /// Print the plan, or those of several tests, and do nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Write a report to a file, such as junit=report.xml
@@ -92,10 +92,10 @@ fn retries(text: &str) -> Result<u32, Invalid> {
 /// `--flaky-result`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum FlakyResult {
-    /// It has passed, and is told to be flaky
+    /// The test passes, and is said to be flaky
     #[default]
     Pass,
-    /// It has failed
+    /// The test fails
     Fail,
 }
 

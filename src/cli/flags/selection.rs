@@ -20,7 +20,7 @@ pub struct SelectionFlags {
     /// The suite (default: docker-test.yaml in the current directory)
     #[arg(long, value_name = "FILE")]
     pub suite: Option<PathBuf>,
-    /// Only tests of these types, such as integration,security
+    /// Only tests of these types, such as integration,security; repeatable
     #[arg(long = "type", id = "type", value_name = "TYPES", value_parser = Types::parse)]
     types: Vec<Types>,
     /// Only tests, images or containers with this label: label=KEY or label=KEY=VALUE; repeatable
@@ -32,7 +32,7 @@ pub struct SelectionFlags {
     /// Shuffle the tests: the same seed gives the same order
     #[arg(long, value_name = "SEED", value_parser = order::seed)]
     pub shuffle: Option<String>,
-    /// How often each test is run
+    /// How often each test is run, as NAME [1], NAME [2] and so on
     #[arg(long, value_name = "N", value_parser = order::repetitions, default_value = "1")]
     pub repeat: u32,
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::engine::{Image, ListedContainer};
+use crate::engine::{ContainerRecord, Image, ListedContainer};
 use crate::error::Failure;
 use crate::image::sources::DirectorySources;
 
@@ -20,6 +20,8 @@ pub(in crate::cli) struct Found {
     pub(super) test_images: Shared<Option<Arc<Image>>>,
     /// Keys that test images would have, by what they are made of.
     pub(super) keys: Shared<String>,
+    /// Containers that are tests, by their ids.
+    pub(super) records: Shared<Arc<ContainerRecord>>,
     /// All containers of the engine.
     pub(super) containers: Shared<Arc<Vec<ListedContainer>>>,
     /// Directories.

@@ -7,6 +7,7 @@ mod build;
 mod cache;
 mod compose;
 mod done;
+mod dry_run;
 mod entry;
 mod memory;
 mod networks;
@@ -33,6 +34,7 @@ use super::found::Found;
 use super::recording::{Earlier, Known};
 use super::request::Prepared;
 use super::{RunArgs, overlap, single};
+use crate::compose::Project;
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::history::RunEnd;
@@ -127,10 +129,17 @@ async fn run(
     }
     let settings = settings_of(&selected, app)?;
     let mut lines = CommandLines::new(app, &selected.suite, settings.as_ref(), base.clone());
-    let (entries, secrets) = planner::entries(&listing, &selected, &mut lines)?;
+    let (entries, mut secrets) = planner::entries(&listing, &selected, &mut lines)?;
+    secrets.extend(planner::container_secrets(&entries, &connection.engine, &found).await?);
+    secrets.extend(selected.project.iter().flat_map(Project::secrets).map(str::to_owned));
     *watched = Watched::of(&selected, &entries, &base.results_dir, app);
     let services = services::read(&selected.suite, &entries, app)?;
     let redactor = Arc::new(outputs::redactor(args, app, &entries, &services, secrets));
+    if args.options.run.dry_run {
+        let code = dry_run::print(&entries, &connection.engine, app, &found, &redactor).await;
+        connection.close().await;
+        return code;
+    }
     let chosen = Chosen { selected, earlier, memory, state };
     let run = Run { args, base, app, reports, connection, found, redactor };
     run.perform(chosen, entries, services).await

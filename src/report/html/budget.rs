@@ -8,11 +8,11 @@ use crate::report::wording::is_bad;
 use crate::results::{Attempt, CaseStatus, RunResults};
 
 /// Bytes that all log tails of failed attempts share, and those of good ones.
-const BAD_LOGS: usize = 1 << 20;
+const BAD_LOGS: usize = 640 << 10;
 const GOOD_LOGS: usize = 128 << 10;
 
 /// Bytes that the texts of all failed cases share.
-const CASE_TEXTS: usize = 1 << 20;
+const CASE_TEXTS: usize = 640 << 10;
 
 /// Cases that are listed by name.
 const CASES: usize = 20_000;
@@ -105,7 +105,7 @@ mod tests {
             test(&number.to_string(), Outcome::Failed, None, vec![attempt(1, Outcome::Failed, Vec::new())])
         });
         let budget = Budget::of(&run(many.collect()));
-        assert_eq!((budget.bad_log, budget.cases, budget.files), (1048, 20, 5));
+        assert_eq!((budget.bad_log, budget.cases, budget.files), (1024, 20, 5));
     }
 
     #[test]

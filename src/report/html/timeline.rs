@@ -11,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::budget::line;
 use super::page::Verdict;
+use crate::report::text::truncate;
 use crate::report::wording::{count, duration, outcome_word};
 use crate::results::{Attempt, RunResults, TestResult};
 
@@ -28,7 +29,15 @@ const MANY: usize = 12;
 const MIN_WIDTH: f64 = 0.25;
 
 /// Bars from this width on have a label, in percent.
-const LABEL_WIDTH: f64 = 2.5;
+const LABEL_WIDTH: f64 = 4.0;
+
+/// Characters of a label that a hundredth of a chart of usual width has room for, and those that the margins of a bar
+/// take.
+const LABEL_CHARACTERS: f64 = 1.5;
+const LABEL_MARGINS: f64 = 1.8;
+
+/// Characters of a label at most.
+const MAX_LABEL: u8 = 150;
 
 /// More seconds than any run has: numbers of a report may be anything.
 const MAX_SECONDS: f64 = 1e8;
@@ -176,8 +185,15 @@ fn bar(span: &Span<'_>, row: usize, total: f64) -> Bar {
             duration(span.attempt.seconds),
             duration(span.start)
         ),
-        label: (width >= LABEL_WIDTH).then(|| format!("{name}{number}")),
+        label: (width >= LABEL_WIDTH).then(|| label(&format!("{name}{number}"), width)),
     }
+}
+
+/// As much of the text as a bar of that width has room for.
+fn label(text: &str, width: f64) -> String {
+    let room =
+        (1..=MAX_LABEL).take_while(|length| f64::from(*length) <= width * LABEL_CHARACTERS - LABEL_MARGINS);
+    truncate(text, room.count().max(1)).into_owned()
 }
 
 fn percent(value: f64) -> String {
@@ -230,6 +246,13 @@ mod tests {
         let (lanes, bars) = drawn(&run(tests));
         assert_eq!(lanes, ["slot 1", "slot 3"]);
         assert_eq!(bars, [at("0", "50", 0), at("25", "75", 1)]);
+    }
+
+    #[test]
+    fn a_label_that_does_not_fit_its_bar_ends_in_an_ellipsis() {
+        assert_eq!(label("comes-round · 2", 100.0), "comes-round · 2");
+        assert_eq!(label("comes-round · 2", 8.0), "comes-rou…");
+        assert_eq!(label("comes-round · 2", LABEL_WIDTH), "com…");
     }
 
     #[test]

@@ -120,8 +120,8 @@ impl Display for Ndjson {
         if !self.of_tests.contains_key(test) {
             self.of_tests.insert(test.to_owned(), Decoders::new());
         }
-        let text = self.of_tests.get_mut(test).map(|decoders| decoders.of(stream).push(bytes));
-        if let Some(text) = text.filter(|text| !text.is_empty()) {
+        let decoded = self.of_tests.get_mut(test).map(|decoders| decoders.of(stream).push(bytes));
+        if let Some(text) = decoded.filter(|text| !text.is_empty()) {
             self.emit(Some(test), &RunEvent::Output { stream, text });
         }
     }

@@ -178,8 +178,11 @@ pub(super) fn apply(
     let own = merged([test.env.resolve(lookup), secrets.variables.clone()]);
     request.container.env =
         if above("--env") || above("--env-file") { merged([own, given]) } else { merged([given, own]) };
+    let labels_above = above("--label") || above("--label-file");
     for (label, value) in &test.labels.0 {
-        request.container.labels.entry(label.clone()).or_insert_with(|| value.clone());
+        if !(labels_above && request.container.labels.contains_key(label)) {
+            request.container.labels.insert(label.clone(), value.clone());
+        }
     }
     for (index, mount) in test.mounts.iter().enumerate() {
         let mount = mount.resolve(&directory).map_err(|error| {

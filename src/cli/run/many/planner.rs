@@ -19,6 +19,7 @@ use super::entry::{self, Entry};
 use super::networks;
 use super::select::Selected;
 use crate::engine::reference::Reference;
+use crate::engine::{ContainerRecord, Engine};
 use crate::error::Failure;
 use crate::image::key::hex;
 use crate::plan::recreate::{Surroundings, network_names};
@@ -267,7 +268,7 @@ impl Planner<'_> {
     /// The plan of a container that a deployment has made.
     async fn of_container(&self, entry: &Entry, id: &str) -> Result<Planned, Failure> {
         let engine = self.yard.engine;
-        let record = engine.container_record(id).await?;
+        let record = record(id, engine, self.found).await?;
         let image = engine.image(&record.image_id).await?;
         let mut networks = Vec::new();
         for name in network_names(&record) {
@@ -323,6 +324,26 @@ fn safe(name: &str) -> String {
 /// Directories for the files of all entries.
 pub(super) fn directories(entries: &[Entry]) -> Vec<String> {
     directory_names(entries.iter().map(|entry| entry.name.as_str()))
+}
+
+async fn record(id: &str, engine: &Engine, found: &Found) -> Result<Arc<ContainerRecord>, Failure> {
+    found.records.get(id.to_owned(), async || Ok(Arc::new(engine.container_record(id).await?))).await
+}
+
+/// Values of variables of containers that are tests, where their names say that they are secret.
+pub(super) async fn container_secrets(
+    entries: &[Entry],
+    engine: &Engine,
+    found: &Found,
+) -> Result<Vec<String>, Failure> {
+    let mut values = Vec::new();
+    for id in entries.iter().filter_map(|entry| entry.container.as_ref()) {
+        let record = record(id, engine, found).await?;
+        let env = record.configuration.env.iter();
+        let secret = env.filter(|(name, _)| crate::redact::is_secret_name(name));
+        values.extend(secret.map(|(_, value)| value.clone()));
+    }
+    Ok(values)
 }
 
 /// Names of the tests in history, each once.

@@ -3,6 +3,7 @@
 //! Owns the counts and the words of entries. Draws nothing and looks at no clock: the time comes with each event.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
 
 use super::entry::{Entry, Kind, clock, word};
 use super::estimate::{Busy, Estimate};
@@ -251,8 +252,7 @@ impl Board {
         let RunEvent::TestRetry { attempt, of, delay_seconds, .. } = event else {
             return Entry::new(Kind::Notable, Paint::Careful, "RETRY", name(test), String::new());
         };
-        let work = self.work.get_mut(test);
-        let failed = work.and_then(|work| {
+        let failed = self.work.get_mut(test).and_then(|work| {
             work.follow(event, now);
             work.failed.take()
         });
@@ -263,15 +263,15 @@ impl Board {
             }
             None => (String::new(), None),
         };
-        let wait = if *delay_seconds > 0.0 {
+        let then = if *delay_seconds > 0.0 {
             format!("again in {}", duration(*delay_seconds))
         } else {
             "again at once".to_owned()
         };
-        let word = format!("RETRY {attempt}/{of}");
+        let (retry, text) = (format!("RETRY {attempt}/{of}"), format!("{why}{then}"));
         Entry {
             clock: Some(clock(seconds)),
-            ..Entry::new(Kind::Notable, Paint::Careful, &word, name(test), format!("{why}{wait}"))
+            ..Entry::new(Kind::Notable, Paint::Careful, &retry, name(test), text)
         }
     }
 
@@ -305,10 +305,11 @@ impl Board {
             text = format!("passed, but first: {text}");
         }
         if is_bad(*outcome) && *attempts > 1 {
-            text.push_str(&format!(", in the last of {attempts} attempts"));
+            // Writing to a String cannot fail.
+            let _ = write!(text, ", in the last of {attempts} attempts");
         }
         if cases.bad() > 0 {
-            text.push_str(&format!(" ({})", case_counts(*cases)));
+            let _ = write!(text, " ({})", case_counts(*cases));
         }
         Some(Entry {
             clock: Some(clock((!never_ran).then_some(*seconds))),

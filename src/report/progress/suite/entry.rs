@@ -3,6 +3,8 @@
 //! Owns its layout: a word, the time it took, the name, the reason, and below them the end of what a failed test
 //! printed. No line of it begins with text that a terminal or a CI log would obey.
 
+use std::fmt::Write as _;
+
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::report::style::{Paint, Style};
@@ -74,7 +76,8 @@ impl Entry {
         let mut line = self.beginning(style);
         if let Some((place, of)) = self.place {
             let width = of.to_string().len();
-            line.push_str(&format!(" ({place:>width$}/{of})"));
+            // Writing to a String cannot fail.
+            let _ = write!(line, " ({place:>width$}/{of})");
         }
         line.push(' ');
         line.push_str(&self.sentence());

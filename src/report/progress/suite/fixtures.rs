@@ -102,12 +102,12 @@ pub(in crate::report::progress) fn run_started() -> RunEvent {
     }
 }
 
-pub(in crate::report::progress) fn needs_db() -> Option<Cause> {
-    Some(Cause::DependencyFailed {
+pub(in crate::report::progress) fn needs_db() -> Cause {
+    Cause::DependencyFailed {
         service: "db".to_owned(),
         message: "it ended with exit code 1".to_owned(),
         log_tail: "FATAL: could not open file\n".to_owned(),
-    })
+    }
 }
 
 /// Six tests of every kind, with a service that fails.
@@ -158,7 +158,7 @@ pub(in crate::report::progress) fn small_run() -> Vec<Said> {
                 log_tail: "FATAL: could not open file\n".to_owned(),
             },
         ),
-        (Some("cart"), ended("cart", Outcome::DependencyFailed, needs_db(), 0)),
+        (Some("cart"), ended("cart", Outcome::DependencyFailed, Some(needs_db()), 0)),
         (None, RunEvent::Stopped { reason: "2 tests did not pass".to_owned(), tests: 1 }),
         (
             Some("last"),

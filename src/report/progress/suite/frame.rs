@@ -52,7 +52,7 @@ pub(super) fn lines(board: &mut Board, began: f64, now: f64, size: Size, style: 
             one.since.total_cmp(&other.since).then_with(|| one.order.cmp(&other.order))
         });
         rows.truncate(room.saturating_sub(1));
-        rows.sort_by(|one, other| one.order.cmp(&other.order));
+        rows.sort_by_key(|row| row.order);
     }
     let longest = rows.iter().map(|row| row.name.width()).max().unwrap_or_default();
     let names = longest.clamp(*NAME_WIDTH.start(), *NAME_WIDTH.end()).min(style.width / 2);
@@ -81,7 +81,7 @@ fn rows(board: &Board, now: f64) -> Vec<Row> {
         paint: look(work),
     });
     let mut rows: Vec<Row> = services.chain(work).collect();
-    rows.sort_by(|one, other| one.order.cmp(&other.order));
+    rows.sort_by_key(|row| row.order);
     rows
 }
 
@@ -178,7 +178,7 @@ fn fit(parts: &mut Vec<Part>, times: &[String], style: Style) -> String {
     };
     let shortest = times.iter().rev().find(|time| !time.is_empty()).map_or(0, |time| time.width());
     let too_wide = |parts: &[Part]| {
-        let least = parts.iter().enumerate().min_by_key(|(_, part)| part.keep)?;
+        let least = parts.iter().enumerate().rev().min_by_key(|(_, part)| part.keep)?;
         let room = if least.1.keep < BAD { style.width.saturating_sub(shortest) } else { style.width };
         (width(parts) > room && least.1.keep < DONE).then_some(least.0)
     };

@@ -117,7 +117,7 @@ fn tests_that_a_stopped_run_does_not_come_to_are_counted_and_not_listed() {
             (Some("a"), ended("a", Outcome::Aborted, not_run(), 0)),
             (Some("b"), ended("b", Outcome::Aborted, not_run(), 0)),
             (Some("c"), ended("c", Outcome::Aborted, Some(Cause::Interrupted { signal: 2 }), 1)),
-            (Some("d"), ended("d", Outcome::DependencyFailed, needs_db(), 0)),
+            (Some("d"), ended("d", Outcome::DependencyFailed, Some(needs_db()), 0)),
         ],
     );
     assert_eq!(

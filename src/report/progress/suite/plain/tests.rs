@@ -98,7 +98,7 @@ fn github_does_not_listen_while_tests_are_named() {
 #[test]
 fn only_the_end_of_a_long_output_is_shown() {
     let (both, mut display) = plain();
-    let output: String = (1..=300).map(|number| format!("line {number}\n")).collect();
+    let output = (1..=300).map(|number| format!("line {number}")).collect::<Vec<_>>().join("\n");
     display.event_of("a", &failed("a", &output));
     let text = both.stderr.text();
     assert!(text.contains("\n  | … 250 lines before\n  | line 251\n"), "{text}");

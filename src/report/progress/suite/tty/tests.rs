@@ -116,7 +116,7 @@ fn tests_without_their_service_do_not_flood_the_terminal() {
     display.event(&queued(200, 4, None));
     for number in 0..150 {
         let name = format!("test-{number}");
-        display.event_of(&name, &ended(&name, Outcome::DependencyFailed, needs_db(), 0));
+        display.event_of(&name, &ended(&name, Outcome::DependencyFailed, Some(needs_db()), 0));
     }
     let shown = terminal.shown();
     assert_eq!(shown.matches("DEP-FAILED").count(), MAX_DEPENDENT, "{shown}");
