@@ -26,7 +26,7 @@ use crate::ledger::RunLedger;
 use crate::plan::{Source, TestPlan};
 use crate::redact::Redactor;
 use crate::results::verdict::Verdict;
-use crate::results::{Attempt, Outcome};
+use crate::results::{Attempt, Cause, Outcome};
 use crate::signal;
 
 /// Everything that one test needs.
@@ -86,6 +86,8 @@ pub struct Executed {
     pub results_pending: bool,
     /// What the test image was made of: its key, or the image itself.
     pub recipe_key: Option<String>,
+    /// Why a further attempt could not be made. What the earlier ones came to stands.
+    pub failure: Option<Failure>,
 }
 
 impl Executed {
@@ -111,6 +113,7 @@ pub async fn execute(
         kept: Vec::new(),
         results_pending: false,
         recipe_key: None,
+        failure: None,
     };
     let mut halts = execution.halts.clone();
     let built = tokio::select! {
@@ -123,6 +126,13 @@ pub async fn execute(
     let mut image = built.image_id;
     executed.recipe_key = Some(built.key);
     let mut rebuilt = false;
+    let so_far = *interrupts.borrow();
+    // One of many that has not begun need not begin: starting it would only make the end wait for it.
+    if so_far.count > 0 && execution.slot.is_some() {
+        let cause = Some(Cause::Interrupted { signal: so_far.signal });
+        let verdict = Verdict { outcome: Outcome::Aborted, cause, warnings: Vec::new() };
+        return Ok(Executed { verdict, ..executed });
+    }
     loop {
         let number = executed.count() + 1;
         let attempted = match attempt(execution, &image, number, interrupts).await {
@@ -132,6 +142,11 @@ pub async fn execute(
                 execution.builds.forget(execution.plan);
                 image = test_image(execution, None, interrupts).await?.image_id;
                 continue;
+            }
+            Err(failure) if number > 1 => {
+                let is_ours = interrupts.borrow().count == 0;
+                executed.failure = is_ours.then_some(failure);
+                break;
             }
             attempted => attempted?,
         };

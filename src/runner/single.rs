@@ -121,7 +121,7 @@ async fn build_and_run(
     let keeps_older = executed.results_pending || is_empty && executed.attempts.len() < 2;
     let (results_dir, failure) = if keeps_older { (None, None) } else { commit(job, directory) };
     let code = executed.exit_code();
-    let Executed { attempts, verdict, kept, .. } = executed;
+    let Executed { attempts, verdict, kept, failure: unmade, .. } = executed;
     let verdict = match &failure {
         Some(failure) => without_results(verdict, failure),
         None => verdict,
@@ -130,9 +130,10 @@ async fn build_and_run(
         Outcome::Flaky if job.flaky_fails => ExitCode::TestsFailed,
         _ => exit_code(&verdict, code, job.propagate),
     };
+    let exit = if unmade.is_some() { exit.worst(ExitCode::Error) } else { exit };
     let Verdict { outcome, cause, warnings } = verdict;
     let result = TestResult { outcome, cause, attempts, results_dir, warnings, ..blank(job) };
-    Ok(Finished { result, exit, kept, failure })
+    Ok(Finished { result, exit, kept, failure: unmade.or(failure) })
 }
 
 /// Puts the results in their place. Where that fails the verdict of the test is still one.

@@ -196,7 +196,7 @@ impl Test {
     #[must_use]
     pub fn executed(&self, executed: Executed, results_dir: String, lost: Option<Cause>) -> Finished {
         let code = executed.exit_code();
-        let Executed { mut attempts, mut verdict, kept, results_pending, recipe_key } = executed;
+        let Executed { mut attempts, mut verdict, kept, results_pending, recipe_key, failure } = executed;
         match lost {
             // The ground was taken from it: that it failed says nothing about its image.
             Some(cause) if is_bad(verdict.outcome) => {
@@ -211,12 +211,13 @@ impl Test {
             Outcome::Flaky if self.flaky_fails => ExitCode::TestsFailed,
             _ => exit_code(&verdict, code, false),
         };
+        let exit = if failure.is_some() { exit.worst(ExitCode::Error) } else { exit };
         attempts.iter_mut().for_each(shorten);
         let Verdict { outcome, cause, warnings } = verdict;
         let mut result = TestResult { outcome, cause, attempts, ..self.blank() };
         result.warnings.extend(warnings);
         result.results_dir = (!results_pending).then_some(results_dir);
-        Finished { result, exit, kept, failure: None, recipe_key }
+        Finished { result, exit, kept, failure, recipe_key }
     }
 }
 
@@ -268,7 +269,14 @@ mod tests {
     fn executed(outcome: Outcome) -> Executed {
         let cause = (outcome != Outcome::Passed).then_some(Cause::ExitCode { code: 1 });
         let verdict = Verdict { outcome, cause, warnings: Vec::new() };
-        Executed { attempts: Vec::new(), verdict, kept: Vec::new(), results_pending: false, recipe_key: None }
+        Executed {
+            attempts: Vec::new(),
+            verdict,
+            kept: Vec::new(),
+            results_pending: false,
+            recipe_key: None,
+            failure: None,
+        }
     }
 
     fn lost() -> Cause {

@@ -42,6 +42,7 @@ use crate::ledger::RunLedger;
 use crate::redact::Redactor;
 use crate::report::ReportSink;
 use crate::report::wording::count;
+use crate::results::TestResult;
 use crate::results::directory::ResultsDirectory;
 use crate::runner::Sink;
 use crate::runner::event::RunEvent;
@@ -211,10 +212,14 @@ impl Run<'_> {
             cache_secret,
             passes,
         };
+        let waiting = entries.iter().map(|entry| (entry.known_as.clone(), entry.blank())).collect();
         let outcome = Box::pin(middle.run(entries, services, &directory)).await;
         let mut done = match outcome {
             Ok(done) => done.commit(directory, &sink),
-            Err(failure) => Done::failed(failure, *app.interrupts.borrow()),
+            Err(failure) => {
+                let record = |known_as: &str, result: &TestResult| recording.test(known_as, result);
+                Done::failed(failure, *app.interrupts.borrow(), waiting, record)
+            }
         };
         for leftover in ledger.close(engine).await {
             sink.warn(leftover.to_string());

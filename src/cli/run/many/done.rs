@@ -10,7 +10,7 @@ use super::super::recording::{self, Earlier};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::results::directory::{Committed, ResultsDirectory};
-use crate::results::{Outcome, ServiceResult, TestResult, worst_outcome};
+use crate::results::{Cause, Outcome, ServiceResult, TestResult, worst_outcome};
 use crate::runner::Sink;
 use crate::runner::suite::Ended;
 use crate::signal;
@@ -27,20 +27,31 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// Nothing was run.
-    pub(super) fn failed(failure: Failure, interrupted: signal::Interrupts) -> Self {
-        let exit = match interrupted.count {
-            0 => ExitCode::Error,
-            _ => ExitCode::Signal(interrupted.signal),
+    /// Nothing was run: each of these tests, by their names in history, says why. `on_end` is told of each.
+    pub(super) fn failed(
+        failure: Failure,
+        interrupted: signal::Interrupts,
+        waiting: Vec<(String, TestResult)>,
+        on_end: impl Fn(&str, &TestResult),
+    ) -> Self {
+        let signal = interrupted.signal;
+        let (exit, outcome, cause) = match interrupted.count {
+            0 => {
+                let message = failure.chain().join(": ");
+                (ExitCode::Error, Outcome::NotStarted, Cause::NotStarted { message })
+            }
+            _ => (ExitCode::Signal(signal), Outcome::Aborted, Cause::Interrupted { signal }),
         };
-        Self {
-            tests: Vec::new(),
-            services: Vec::new(),
-            exit,
-            kept: Vec::new(),
-            failures: vec![failure],
-            verdicts: BTreeMap::new(),
+        let (services, kept, failures) = (Vec::new(), Vec::new(), vec![failure]);
+        let (tests, verdicts) = (Vec::new(), BTreeMap::new());
+        let mut done = Self { tests, services, exit, kept, failures, verdicts };
+        for (known_as, blank) in waiting {
+            let result = TestResult { outcome, cause: Some(cause.clone()), ..blank };
+            on_end(&known_as, &result);
+            done.verdicts.entry(known_as).or_default().push((outcome, false));
+            done.tests.push(result);
         }
+        done
     }
 
     /// Everything was run that could be. `known_as` are the tests' names in history.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 
@@ -44,6 +45,9 @@ use crate::suite::schedule;
 /// Plans that are made at a time.
 const PLANS: usize = 8;
 
+/// How long builds of the suite may take to be cancelled.
+const LAST_CALLS: Duration = Duration::from_secs(2);
+
 /// What a run holds until it is over.
 pub(super) struct Stage<'a> {
     pub(super) args: &'a RunArgs,
@@ -76,13 +80,16 @@ impl Stage<'_> {
         let known_as: Vec<String> = entries.iter().map(|entry| entry.known_as.clone()).collect();
         let mut cancelled = self.app.interrupts.clone();
         let composed = self.compose(&entries).await?;
-        let planning = self.plan(entries, services, &logins, composed.as_ref());
-        let (services, mut tests) = tokio::select! {
-            planned = planning => planned?,
-            state = signal::wait_for(&mut cancelled, 1) => {
+        // The first request to stop does not cut this short: a network that is made while nobody waits for it would be
+        // there after everything was removed.
+        let networks = tokio::select! {
+            networks = self.networks(&entries, &services, composed.as_ref()) => networks?,
+            state = signal::wait_for(&mut cancelled, 2) => {
                 return Err(Interrupted { signal: state.signal }.into());
             }
         };
+        let planning = self.plan(entries, services, &logins, composed.as_ref(), &networks);
+        let (services, mut tests) = unless_interrupted(planning, &mut cancelled).await?;
         for (test, known_as) in tests.iter_mut().zip(&known_as) {
             test.expected = self.expected.get(known_as).copied();
         }
@@ -150,31 +157,40 @@ impl Stage<'_> {
         Ok(Some(starting.await?))
     }
 
+    /// Makes the networks of the run, or finds them.
+    async fn networks(
+        &self,
+        entries: &[Entry],
+        services: &[services::Read],
+        composed: Option<&Composed>,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let shared = composed.and_then(Composed::default_network);
+        if !self.selected.is_written {
+            return Ok(shared.into_iter().collect());
+        }
+        let tests = entries.iter().map(|entry| entry.test.network.as_ref());
+        let named = tests.chain(services.iter().map(services::Read::network));
+        let mut wanted = networks::wanted(&self.selected.suite.document, named);
+        if shared.is_some() {
+            wanted.remove(run_networks::DEFAULT);
+        }
+        let mut networks = run_networks::prepare(&wanted, self.engine, self.ledger).await?;
+        networks.extend(shared);
+        Ok(networks)
+    }
+
     async fn plan(
         &self,
         entries: Vec<Entry>,
         services: Vec<services::Read>,
         logins: &Logins,
         composed: Option<&Composed>,
+        networks: &BTreeMap<String, String>,
     ) -> Result<(Vec<crate::runner::services::Planned>, Vec<Test>), Failure> {
-        let networks = if self.selected.is_written {
-            let tests = entries.iter().map(|entry| entry.test.network.as_ref());
-            let named = tests.chain(services.iter().map(services::Read::network));
-            let mut wanted = networks::wanted(&self.selected.suite.document, named);
-            let shared = composed.and_then(Composed::default_network);
-            if shared.is_some() {
-                wanted.remove(run_networks::DEFAULT);
-            }
-            let mut networks = run_networks::prepare(&wanted, self.engine, self.ledger).await?;
-            networks.extend(shared);
-            networks
-        } else {
-            composed.and_then(Composed::default_network).into_iter().collect()
-        };
         let planner = Planner {
             yard: Yard { engine: self.engine, ledger: self.ledger, logins, app: self.app },
             selected: self.selected,
-            networks: &networks,
+            networks,
             composed,
             found: self.found,
             sink: self.sink,
@@ -232,6 +248,22 @@ impl Stage<'_> {
             if has_passed {
                 passed.borrow_mut().insert(test.name.clone(), Some(key));
             }
+        }
+    }
+}
+
+/// Plans until there is a request to stop. Builds hear of that themselves and tell the engine; a pull does not, and is
+/// left.
+async fn unless_interrupted<T>(
+    planning: impl Future<Output = Result<T, Failure>>,
+    interrupts: &mut signal::Receiver,
+) -> Result<T, Failure> {
+    let mut planning = std::pin::pin!(planning);
+    tokio::select! {
+        planned = &mut planning => planned,
+        state = signal::wait_for(interrupts, 1) => {
+            let _ = tokio::time::timeout(LAST_CALLS, planning).await;
+            Err(Interrupted { signal: state.signal }.into())
         }
     }
 }
