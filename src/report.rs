@@ -3,6 +3,7 @@
 //! Owns the table of formats, the wording of outcomes and causes, the summary and the progress displays. Exporters
 //! are pure: [`sink`] alone writes files. Never changes an outcome and never looks at the environment.
 
+mod dependents;
 pub mod github;
 pub mod gitlab;
 pub mod html;
@@ -16,9 +17,11 @@ pub mod style;
 pub mod summary;
 pub mod tap;
 pub mod text;
+mod totals;
 pub mod wording;
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use crate::error::{Category, Diagnose};
 use crate::results::RunResults;
@@ -36,6 +39,12 @@ pub trait Exporter: Sync {
 
     /// Writes the whole document.
     fn export(&self, results: &RunResults, out: &mut dyn Write) -> Result<(), ExportError>;
+
+    /// As [`Exporter::export`], for a document that will be the file `path`: formats with links lead to files beside it.
+    fn export_at(&self, results: &RunResults, path: &Path, out: &mut dyn Write) -> Result<(), ExportError> {
+        let _ = path;
+        self.export(results, out)
+    }
 }
 
 /// Every format. A new one is one file and one row here.

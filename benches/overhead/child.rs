@@ -1,6 +1,4 @@
-//! Processes of their own for what is measured by a process: peak memory.
-//!
-//! The bench starts itself again with [`FLAG`]. Such a child is small, so that what it reports is its task's.
+//! Tasks in a process of their own, since peak memory is a process's.
 
 use std::fmt::Write;
 use std::fs;
@@ -12,13 +10,10 @@ use std::time::Instant;
 use docker_test::results::ResultFile;
 use docker_test::results::archive::{self, Limits};
 use docker_test::results::collect::{Left, ReadLimits, read_reports};
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::UsageWho;
 
-use crate::ground::{Ground, PROGRAM};
-use crate::{Failure, say};
-
-/// Says that this process is a child.
-pub(crate) const FLAG: &str = "--child";
+use crate::entry::{Failure, say};
+use crate::peak::{self, FLAG, PEAK};
 
 const CASES: usize = 10_000;
 const FILES: usize = 16;
@@ -65,37 +60,11 @@ pub(crate) fn run_task(task: Task, directory: &Path) -> Result<Done, Failure> {
     }
 }
 
-/// Peak memory of docker-test in MB. What it starts and waits for counts too.
-pub(crate) fn peak_of_program(ground: &Ground, arguments: &[&str], directory: &Path) -> Result<f64, Failure> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args([FLAG, "peak", PROGRAM]).args(arguments).current_dir(directory).stdin(Stdio::null());
-    ground.surround(&mut command);
-    let output = command.output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let peak = text.lines().last().and_then(|line| line.parse().ok());
-    match (output.status.success(), peak) {
-        (true, Some(peak)) => Ok(peak),
-        _ => Err(format!("cannot measure memory: {text}{}", String::from_utf8_lossy(&output.stderr)).into()),
-    }
-}
-
 /// The child's side.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["peak", program, rest @ ..] => {
-            let status = Command::new(program).args(rest).stdout(Stdio::null()).status()?;
-            if !status.success() {
-                return Err(format!("{program}: {status}").into());
-            }
-            let peak = kilobytes(UsageWho::RUSAGE_CHILDREN)?;
-            // A process that was just forked has its parent's size: below that nothing can be seen.
-            if peak <= kilobytes(UsageWho::RUSAGE_SELF)? {
-                return Err("the measuring process is larger than what it measures".into());
-            }
-            say(&format!("{}\n", peak / 1000.0));
-            Ok(())
-        }
+        [PEAK, program, rest @ ..] => peak::measure(program, rest),
         ["cases", directory] => report(|| cases(Path::new(directory))),
         ["small-archive", directory] => report(|| take_out(Path::new(directory), 64 * MEGABYTE)),
         ["large-archive", directory] => report(|| take_out(Path::new(directory), 1024 * MEGABYTE)),
@@ -105,14 +74,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 
 fn report(task: impl FnOnce() -> Result<f64, Failure>) -> Result<(), Failure> {
     let milliseconds = task()?;
-    say(&format!("{milliseconds} {}\n", kilobytes(UsageWho::RUSAGE_SELF)? / 1000.0));
+    say(&format!("{milliseconds} {}\n", peak::megabytes(UsageWho::RUSAGE_SELF)?));
     Ok(())
-}
-
-fn kilobytes(who: UsageWho) -> Result<f64, Failure> {
-    let size = u32::try_from(getrusage(who)?.max_rss())?;
-    // The kernel counts in units of 1,024 bytes.
-    Ok(f64::from(size) * 1.024)
 }
 
 fn milliseconds(since: Instant) -> f64 {

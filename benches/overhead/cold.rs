@@ -5,8 +5,9 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::Failure;
-use crate::ground::{Ground, TEST, write_executable};
+use crate::entry::Failure;
+use crate::ground::Ground;
+use crate::project::{self, TEST, write_executable};
 use crate::table::{Report, Series, Target};
 use crate::warm::Scripts;
 
@@ -15,7 +16,7 @@ const FILES: usize = 100;
 const FILE_SIZE: usize = 20_000;
 
 pub(crate) async fn measure(ground: &Ground, rounds: usize, report: &mut Report) -> Result<(), Failure> {
-    let (image, directory) = ground.project("cold")?;
+    let (image, directory) = project::project(ground, "cold")?;
     fill(&directory)?;
     let scripts = Scripts::new(ground, &image, &directory)?;
     let uncached = Scripts::new(ground, &image, &directory)?.with_flags("--no-cache");

@@ -7,55 +7,35 @@
 
 mod child;
 mod cold;
+#[path = "../shared/entry.rs"]
+mod entry;
+#[path = "../shared/ground.rs"]
 mod ground;
+#[path = "../shared/peak.rs"]
+mod peak;
+mod project;
+#[path = "../shared/raw.rs"]
 mod raw;
 mod reading;
 mod startup;
+#[path = "../shared/table.rs"]
 mod table;
 mod warm;
 
-use std::error::Error;
-use std::io::Write;
 use std::process::ExitCode;
 
+use entry::{Failure, say};
 use ground::Ground;
 use table::Report;
-
-/// Any error, with its story in its text.
-pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Contenders take this many turns unless `BENCH_ROUNDS` says otherwise.
 const ROUNDS: usize = 15;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = match arguments.split_first() {
-        Some((first, rest)) if first == child::FLAG => child::run(rest),
-        _ => bench(),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("cannot measure: {error}\n"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn bench() -> Result<(), Failure> {
-    let rounds = match std::env::var("BENCH_ROUNDS") {
-        Ok(text) => {
-            text.parse().ok().filter(|rounds| *rounds > 0).ok_or("BENCH_ROUNDS is not a number above 0")?
-        }
-        Err(_) => ROUNDS,
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(async {
-        tokio::select! {
-            outcome = all(rounds) => outcome,
-            // The ground is dropped with the losing branch, and takes everything with it.
-            _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
-        }
+    entry::exit(match arguments.split_first() {
+        Some((first, rest)) if first == peak::FLAG => child::run(rest),
+        _ => entry::number("BENCH_ROUNDS", ROUNDS).and_then(|rounds| entry::until_interrupted(all(rounds))),
     })
 }
 
@@ -67,12 +47,7 @@ async fn all(rounds: usize) -> Result<(), Failure> {
     startup::measure(&ground, rounds * 2, &mut report)?;
     reading::measure(&ground, rounds.div_ceil(3), &mut report)?;
     say(&report.table());
-    let path = report.save()?;
+    let path = report.save("overhead")?;
     say(&format!("\n{}\n", path.display()));
     Ok(())
-}
-
-/// Tells people. A reader that has gone away is no error.
-pub(crate) fn say(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }

@@ -1,7 +1,7 @@
 //! Taking results out: many cases, and an archive far larger than the memory it may use.
 
-use crate::Failure;
 use crate::child::{self, Task};
+use crate::entry::Failure;
 use crate::ground::Ground;
 use crate::table::{Report, Series, Target};
 

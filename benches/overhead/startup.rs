@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::Failure;
+use crate::entry::Failure;
 use crate::ground::{Ground, PROGRAM};
 use crate::table::{Report, Series, Target};
 

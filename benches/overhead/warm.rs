@@ -1,19 +1,22 @@
 //! A run of an unchanged test image, against the engine's calls alone and against the script.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
+use crate::entry::Failure;
 use crate::ground::{Ground, docker};
+use crate::raw::Life;
 use crate::table::{Report, Series, Target};
-use crate::{Failure, child, raw};
+use crate::{peak, project, raw};
 
 pub(crate) async fn measure(ground: &Ground, rounds: usize, report: &mut Report) -> Result<(), Failure> {
-    let (image, directory) = ground.project("warm")?;
+    let (image, directory) = project::project(ground, "warm")?;
     let arguments = ["--quiet", image.as_str()];
     // Builds the test image, and warms what can be warmed.
     ground.time(ground.docker_test(&arguments, &directory)).await?;
     let test_image = format!("{image}-test");
+    let life = Life { image: &test_image, command: None, network: None, inspected: true };
     let client = raw::connect(&ground.http).await?;
     let scripts = Scripts::new(ground, &image, &directory)?;
     ground.time(scripts.plain()).await?;
@@ -27,7 +30,7 @@ pub(crate) async fn measure(ground: &Ground, rounds: usize, report: &mut Report)
     for round in 0..=rounds {
         let samples = [
             Some(ground.time(ground.docker_test(&arguments, &directory)).await?),
-            Some(raw::lifecycle(&client, &test_image, &format!("{}-{round}", ground.prefix)).await?),
+            Some(raw::lifecycle(&client, life, &format!("{}-{round}", ground.prefix)).await?),
             Some(ground.time(scripts.plain()).await?),
             match scripts.buildkit() {
                 Some(command) => Some(ground.time(command).await?),
@@ -51,7 +54,7 @@ pub(crate) async fn measure(ground: &Ground, rounds: usize, report: &mut Report)
     }
     let mut memory = Series::megabytes("peak memory of a warm run");
     for _ in 0..rounds.min(5) {
-        memory.push(child::peak_of_program(ground, &arguments, &directory)?);
+        memory.push(peak::peak_of_program(ground, &arguments, &directory)?);
     }
     report.limit(&memory, Target::AtMost(25.0));
     report.add(memory);
@@ -60,17 +63,20 @@ pub(crate) async fn measure(ground: &Ground, rounds: usize, report: &mut Report)
 
 /// The seed's script: build, then run, with the results in a bind mount.
 pub(crate) struct Scripts<'a> {
-    ground: &'a Ground,
     directory: &'a Path,
     test_image: String,
     image: &'a str,
     flags: &'static str,
+    /// A Docker client whose builds use BuildKit, where there is one.
+    buildkit_client: Option<PathBuf>,
 }
 
 impl<'a> Scripts<'a> {
-    pub(crate) fn new(ground: &'a Ground, image: &'a str, directory: &'a Path) -> Result<Self, Failure> {
+    pub(crate) fn new(ground: &Ground, image: &'a str, directory: &'a Path) -> Result<Self, Failure> {
         std::fs::create_dir_all(directory.join("tests/results"))?;
-        Ok(Self { ground, directory, test_image: ground.image("script-test"), image, flags: "" })
+        let test_image = ground.image("script-test");
+        let buildkit_client = project::buildkit_client(ground);
+        Ok(Self { directory, test_image, image, flags: "", buildkit_client })
     }
 
     pub(crate) const fn with_flags(mut self, flags: &'static str) -> Self {
@@ -87,7 +93,7 @@ impl<'a> Scripts<'a> {
 
     /// With BuildKit, where a client can use it.
     pub(crate) fn buildkit(&self) -> Option<Command> {
-        let client = self.ground.buildkit_client.as_ref()?;
+        let client = self.buildkit_client.as_ref()?;
         let mut command = self.command(&client.display().to_string());
         command.env("DOCKER_BUILDKIT", "1");
         Some(command)

@@ -152,3 +152,66 @@ pub(crate) fn flaky() -> RunResults {
     let last = attempt(2, Outcome::Passed, vec![case("test_total", CaseStatus::Passed)]);
     run(vec![test("shop:1.4", Outcome::Flaky, None, vec![first, last])])
 }
+
+/// A test that did not run because it needs something that failed.
+pub(crate) fn lacking(name: &str, needed: &str) -> TestResult {
+    let cause = Cause::DependencyFailed {
+        service: needed.to_owned(),
+        message: "it ended with exit code 1".to_owned(),
+        log_tail: String::new(),
+    };
+    let results_dir = None;
+    TestResult { results_dir, ..test(name, Outcome::DependencyFailed, Some(cause), Vec::new()) }
+}
+
+fn of_two_hundred(number: u32) -> TestResult {
+    let name = format!("part-{number:03}");
+    let placed = |attempt: Attempt| {
+        let log = format!("{name}/attempt-{}.log", attempt.number);
+        let seconds = 1.0 + f64::from(number) / 100.0;
+        let offset = f64::from(number / 4 * 4) + f64::from(attempt.number - 1);
+        Attempt { slot: Some(number % 4 + 1), offset_seconds: Some(offset), log: Some(log), seconds, ..attempt }
+    };
+    let code = || Some(Cause::ExitCode { code: 1 });
+    let failed = |at| {
+        let mut made = placed(attempt(at, Outcome::Failed, vec![failed_case("test_total", "assert 3 == 4")]));
+        (made.cause, made.exit_code) = (code(), Some(1));
+        made
+    };
+    let passed = |at| placed(attempt(at, Outcome::Passed, vec![case("test_total", CaseStatus::Passed)]));
+    let (outcome, cause, attempts) = match number {
+        0..10 => (Outcome::Failed, code(), vec![failed(1), failed(2)]),
+        10..15 => {
+            let cause = Some(Cause::Timeout { seconds: 60.0 });
+            (Outcome::TimedOut, cause, vec![placed(attempt(1, Outcome::TimedOut, Vec::new()))])
+        }
+        15..30 => return lacking(&name, "db"),
+        30..35 => return lacking(&name, if number == 30 { "part-000" } else { "part-030" }),
+        35..40 => (Outcome::Flaky, None, vec![failed(1), passed(2)]),
+        40..43 => {
+            let (run_id, at) = ("r-41".to_owned(), "2026-11-20T06:30:00Z".to_owned());
+            (Outcome::Skipped, Some(Cause::Cached { run_id, at }), Vec::new())
+        }
+        43..50 => {
+            let reason = "the run was stopped: 15 tests did not pass".to_owned();
+            (Outcome::Skipped, Some(Cause::NotRun { reason }), Vec::new())
+        }
+        _ => (Outcome::Passed, None, vec![passed(1)]),
+    };
+    let last = attempts.len();
+    let results_dir = (last > 0).then(|| format!("/work/out/{name}/attempt-{last}"));
+    TestResult {
+        results_dir,
+        image: format!("shop/{name}:1.4"),
+        ..test(&name, outcome, cause, attempts)
+    }
+}
+
+/// Two hundred tests of every kind: 10 failed twice, 5 timed out, 15 were without the service `db`, 5 without the first
+/// test, 5 are flaky, 3 are cached, 7 were skipped, 150 passed.
+pub(crate) fn two_hundred() -> RunResults {
+    let mut results = run((0..200).map(of_two_hundred).collect());
+    results.services = vec![service("db", Outcome::Failed), service("queue", Outcome::Passed)];
+    (results.outcome, results.exit_code, results.seconds) = (Outcome::Failed, 125, 203.0);
+    results
+}

@@ -8,7 +8,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::path::PathBuf;
 
+use crate::report::dependents::{self, Lost};
 use crate::report::text::{head, printable, printable_lines, strip_ansi};
+use crate::report::totals::{counts, names};
 use crate::report::wording::{count, describe_cause, is_bad, outcome_word};
 use crate::report::{ExportError, Exporter};
 use crate::results::{Case, CaseStatus, Outcome, RunResults, TestResult};
@@ -20,6 +22,9 @@ const NAME: &str = "github";
 
 /// GitHub shows at most this many annotations of a kind for a step.
 const MAX_ANNOTATIONS: usize = 10;
+
+/// Tests whose output is folded into the log.
+const MAX_LOGS: usize = 20;
 
 const MAX_MESSAGE_BYTES: usize = 4096;
 
@@ -104,10 +109,11 @@ struct Annotation<'a> {
 
 fn render(results: &RunResults) -> String {
     let mut out = String::new();
-    for test in results.tests.iter().filter(|test| is_bad(test.outcome)) {
+    let told = |test: &&TestResult| is_bad(test.outcome) && dependents::needed(test).is_none();
+    for test in results.tests.iter().filter(told).take(MAX_LOGS) {
         log_group(test, &mut out);
     }
-    let errors: Vec<Annotation<'_>> = results.tests.iter().flat_map(errors_of).collect();
+    let errors = errors(results);
     for error in errors.iter().take(MAX_ANNOTATIONS) {
         command("error", error, &mut out);
     }
@@ -124,6 +130,29 @@ fn render(results: &RunResults) -> String {
         );
     }
     out
+}
+
+/// Everything that failed: the services first, since tests fail for want of them, then something of each test before the
+/// rest of any. What was not run because of a test is told with that test.
+fn errors(results: &RunResults) -> Vec<Annotation<'_>> {
+    let mut errors: Vec<Annotation<'_>> =
+        dependents::of(results).iter().filter_map(|lost| lost_error(lost, results)).collect();
+    let tests = results.tests.iter().filter(|test| dependents::needed(test).is_none());
+    let mut of_tests: Vec<(usize, Annotation<'_>)> =
+        tests.flat_map(|test| errors_of(test).into_iter().enumerate()).collect();
+    of_tests.sort_by_key(|(place, _)| *place);
+    errors.extend(of_tests.into_iter().map(|(_, error)| error));
+    errors
+}
+
+fn lost_error<'a>(lost: &Lost<'_>, results: &RunResults) -> Option<Annotation<'a>> {
+    if results.tests.iter().any(|test| test.name == lost.name) {
+        return None;
+    }
+    let tests: Vec<&str> = lost.not_run.iter().chain(&lost.cut_short).copied().collect();
+    let log = printable_lines(lost.log_tail).collect::<Vec<_>>().join("\n");
+    let message = format!("{}\nwithout it: {}\n{log}", lost.message, names(tests.into_iter()));
+    Some(Annotation { file: None, line: None, title: format!("{} failed", lost.name), message })
 }
 
 fn errors_of(test: &TestResult) -> Vec<Annotation<'_>> {
@@ -174,6 +203,10 @@ fn warnings_of(test: &TestResult) -> Vec<Annotation<'_>> {
 fn totals(results: &RunResults, errors: usize) -> String {
     let bad = results.tests.iter().filter(|test| is_bad(test.outcome)).count();
     let mut text = format!("{bad} of {} did not pass", count(results.tests.len() as u64, "test"));
+    if results.tests.len() > 1 {
+        // Writing to a String cannot fail.
+        let _ = write!(text, " ({})", counts(results));
+    }
     let hidden = errors.saturating_sub(MAX_ANNOTATIONS);
     if hidden > 0 {
         // Writing to a String cannot fail.
@@ -233,7 +266,7 @@ fn escape_property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::{attempt, failed_case, failing, passing, run, test, without_cases};
+    use crate::report::fixtures::{attempt, failed_case, failing, passing, run, test, two_hundred, without_cases};
     use crate::results::Cause;
 
     #[test]
@@ -284,6 +317,36 @@ mod tests {
         assert_eq!(text.matches("::error ").count(), 10);
         assert_eq!(text.matches("::notice ").count(), 1);
         assert!(text.contains("15 more failures not shown here"));
+    }
+
+    #[test]
+    fn two_hundred_tests_are_ten_errors_with_something_of_each_service_and_test() {
+        let text = render(&two_hundred());
+        let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("::error ")).collect();
+        assert_eq!(errors.len(), 10, "{text}");
+        assert_eq!(
+            errors[0],
+            "::error title=db failed::it ended with exit code 1%0Awithout it: part-015, part-016, part-017, part-018, \
+             part-019, part-020 + 9 more"
+        );
+        assert!(errors[1].contains("title=part-000%3A test_total"), "{}", errors[1]);
+        assert!(!text.contains("title=part-030"), "{text}");
+        assert_eq!(text.matches("::group::").count(), 15, "{text}");
+        assert_eq!(text.matches("::warning ").count(), 5, "{text}");
+        let notice = text.lines().last().unwrap();
+        let told = "::notice title=docker-test%3A failed::35 of 200 tests did not pass (150 passed, 10 failed, ";
+        assert!(notice.starts_with(told) && notice.ends_with("6 more failures not shown here"), "{notice}");
+    }
+
+    #[test]
+    fn each_test_is_told_before_the_rest_of_any() {
+        let many = |name: &str| {
+            let cases = (0..12).map(|n| failed_case(&format!("case {n}"), "no")).collect();
+            test(name, Outcome::Failed, None, vec![attempt(1, Outcome::Failed, cases)])
+        };
+        let text = render(&run(vec![many("a"), many("b")]));
+        assert!(text.contains("title=b%3A case 0:") && text.contains("title=a%3A case 4:"), "{text}");
+        assert!(!text.contains("title=a%3A case 5:"), "{text}");
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::report::dependents::{self, Lost};
 use crate::report::text::{first_line, head, printable};
+use crate::report::totals::names;
 use crate::report::wording::{cause_kind, describe_cause, is_bad, outcome_word};
 use crate::report::{ExportError, Exporter};
 use crate::results::{Case, CaseStatus, Outcome, RunResults, TestResult};
@@ -66,7 +68,30 @@ struct Lines {
 
 fn findings(results: &RunResults) -> Vec<Finding> {
     let mut fingerprints = Fingerprints::default();
-    results.tests.iter().flat_map(|test| findings_of(test, &mut fingerprints)).collect()
+    let lost = dependents::of(results);
+    let mut findings: Vec<Finding> =
+        lost.iter().filter_map(|lost| of_lost(lost, results, &mut fingerprints)).collect();
+    let tests = results.tests.iter().filter(|test| dependents::needed(test).is_none());
+    findings.extend(tests.flat_map(|test| findings_of(test, &mut fingerprints)));
+    findings
+}
+
+/// What failed under the feet of tests, once. Where it is a test, that has findings of its own.
+fn of_lost(lost: &Lost<'_>, results: &RunResults, fingerprints: &mut Fingerprints) -> Option<Finding> {
+    if results.tests.iter().any(|test| test.name == lost.name) {
+        return None;
+    }
+    let tests: Vec<&str> = lost.not_run.iter().chain(&lost.cut_short).copied().collect();
+    let first = results.tests.iter().find(|test| tests.first() == Some(&test.name.as_str()))?;
+    let why = format!("{} failed: {}; without it: {}", lost.name, lost.message, names(tests.into_iter()));
+    let check = "dependency_failed";
+    Some(Finding {
+        description: describe(&why),
+        check_name: format!("docker-test/{check}"),
+        fingerprint: fingerprints.next(&[lost.name, check]),
+        severity: "critical",
+        location: Location { path: declared_in(first).to_owned(), lines: Lines { begin: 1 } },
+    })
 }
 
 fn findings_of(test: &TestResult, fingerprints: &mut Fingerprints) -> Vec<Finding> {
@@ -183,7 +208,7 @@ mod tests {
 
     use super::*;
     use crate::report::fixtures::{
-        attempt, failed_case, failing, flaky, passing, run, test, without_cases, without_its_service,
+        attempt, failed_case, failing, flaky, passing, run, test, two_hundred, without_cases, without_its_service,
     };
     use crate::results::Cause;
 
@@ -221,6 +246,20 @@ mod tests {
         assert_eq!(findings(&results)[0]["location"]["path"], "Dockerfile.test");
         let found = findings(&without_its_service());
         assert_eq!(found[0]["check_name"], "docker-test/dependency_failed");
+        assert_eq!(found[0]["description"], "db failed: it ended with exit code 1; without it: checkout");
+    }
+
+    #[test]
+    fn of_two_hundred_tests_those_without_their_service_are_one_finding() {
+        let found = findings(&two_hundred());
+        let of = |check: &str| {
+            let check = format!("docker-test/{check}");
+            found.iter().filter(|finding| finding["check_name"] == check).count()
+        };
+        assert_eq!((of("dependency_failed"), of("failed_case"), of("timeout"), of("flaky")), (1, 10, 5, 5));
+        assert_eq!(found.len(), 21);
+        let all: BTreeSet<&str> = found.iter().filter_map(|one| one["fingerprint"].as_str()).collect();
+        assert_eq!(all.len(), 21);
     }
 
     #[test]

@@ -5,10 +5,13 @@
 
 mod budget;
 mod cases;
+mod links;
 mod page;
+mod services;
 mod timeline;
 
 use std::io::Write;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::report::{ExportError, Exporter};
 use crate::results::RunResults;
+use links::Links;
 
 /// `--report html=PATH`.
 pub struct Html;
@@ -37,13 +41,21 @@ impl Exporter for Html {
     }
 
     fn export(&self, results: &RunResults, out: &mut dyn Write) -> Result<(), ExportError> {
-        let page = render(results)
-            .map_err(|error| ExportError::Encode { format: NAME, message: format!("{error:#}") })?;
-        out.write_all(page.as_bytes()).map_err(|source| ExportError::Write { format: NAME, source })
+        write(results, Links::none(), out)
+    }
+
+    fn export_at(&self, results: &RunResults, path: &Path, out: &mut dyn Write) -> Result<(), ExportError> {
+        write(results, Links::from(path, results), out)
     }
 }
 
-fn render(results: &RunResults) -> Result<String, minijinja::Error> {
+fn write(results: &RunResults, links: Links<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+    let page = render(results, links)
+        .map_err(|error| ExportError::Encode { format: NAME, message: format!("{error:#}") })?;
+    out.write_all(page.as_bytes()).map_err(|source| ExportError::Write { format: NAME, source })
+}
+
+fn render(results: &RunResults, links: Links<'_>) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -51,7 +63,7 @@ fn render(results: &RunResults) -> Result<String, minijinja::Error> {
     environment.set_lstrip_blocks(true);
     environment.render_str(
         TEMPLATE,
-        context! { page => page::of(results), policy => policy(), style => STYLE, script => SCRIPT },
+        context! { page => page::of(results, links), policy => policy(), style => STYLE, script => SCRIPT },
     )
 }
 

@@ -34,7 +34,7 @@ impl Exporter for Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::failing;
+    use crate::report::fixtures::{failing, two_hundred};
 
     #[test]
     fn the_document_holds_the_documented_fields() {
@@ -55,6 +55,19 @@ mod tests {
         assert_eq!(attempt["suites"][0]["cases"][1]["line"], 41);
         assert_eq!(attempt["files"][0], serde_json::json!({"path": "junit.xml", "size": 1536}));
         assert!(out.ends_with(b"}\n"));
+    }
+
+    #[test]
+    fn two_hundred_tests_are_read_back_as_they_were() {
+        let results = two_hundred();
+        let mut out = Vec::new();
+        Json.export(&results, &mut out).unwrap();
+        assert_eq!(serde_json::from_slice::<RunResults>(&out).unwrap(), results);
+        let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(json["tests"][40]["cause"]["kind"], "cached");
+        let attempt = &json["tests"][0]["attempts"][1];
+        assert_eq!((&attempt["slot"], &attempt["log"]), (&1.into(), &"part-000/attempt-2.log".into()));
+        assert_eq!(json["services"][0]["name"], "db");
     }
 
     #[test]

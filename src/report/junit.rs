@@ -126,7 +126,8 @@ fn container_case(test: &TestResult, history: Option<&str>) -> TestCase {
     case.set_classname(&attribute(&test.test_type));
     case.result = match (test.outcome, &test.cause) {
         (Outcome::Passed | Outcome::Flaky, _) => Verdict::Success,
-        (Outcome::Skipped, _) => Verdict::Skipped,
+        (Outcome::Skipped, Some(_)) => Verdict::SkippedWithCause { type_, message, cause: None },
+        (Outcome::Skipped, None) => Verdict::Skipped,
         (_, Some(Cause::ExitCode { .. } | Cause::FailedCases { .. } | Cause::NoTests))
         | (Outcome::Failed, None) => Verdict::Failure { type_, message, cause: Some(cdata(&sentence)) },
         _ => Verdict::Error { type_, message, cause: Some(cdata(&sentence)) },

@@ -2,12 +2,15 @@
 //!
 //! Owns the layout, the escaping that keeps test output from forging markup, and the size limit. Writes nothing.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::io::Write;
 
+use crate::report::dependents;
 use crate::report::text::{head, printable, strip_ansi};
+use crate::report::totals::{counts, is_cached};
 use crate::report::wording::{
-    case_counts, count, describe_cause, describe_service_cause, duration, is_bad, outcome_word, reason,
+    CACHED, case_counts, count, describe_cause, describe_service_cause, duration, is_bad, outcome_word, reason,
 };
 use crate::report::{ExportError, Exporter};
 use crate::results::{Case, CaseStatus, Cause, Outcome, RunResults, ServiceResult, TestResult};
@@ -22,6 +25,15 @@ pub const SUMMARY_LIMIT: usize = 1024 * 1024;
 
 /// A single case may fill no more than this, so that one huge diff does not hide all others.
 const MAX_DETAIL_BYTES: usize = 16 * 1024;
+
+/// Rows of the table; with more tests than this, those that passed are a number.
+const MAX_ROWS: usize = 100;
+
+/// Tests that passed, and have a section all the same for their warnings.
+const MAX_WARNED: usize = 20;
+
+/// Tests that are named where several share a line.
+const MAX_NAMES: usize = 20;
 
 /// Kept free for the note that something was left out and for closing tags.
 const RESERVE: usize = 256;
@@ -64,21 +76,30 @@ impl Page {
 #[must_use]
 pub fn render(results: &RunResults, limit: usize) -> String {
     let mut page = Page { text: String::new(), limit, left_out: 0 };
+    let totals = match results.tests.as_slice() {
+        [_] => String::new(),
+        tests => format!("{}: {}\n\n", count(tests.len() as u64, "test"), counts(results)),
+    };
     page.add(&format!(
-        "## {} docker-test: {}\n\n| | Test | Outcome | Cases | Duration |\n|---|---|---|---|---|\n",
+        "## {} docker-test: {}\n\n{totals}",
         icon(results.outcome),
         outcome_word(results.outcome)
     ));
     if page.text.is_empty() {
         return page.text;
     }
-    for test in &results.tests {
-        page.add(&row(test));
-    }
+    table(results, &mut page);
     for service in results.services.iter().filter(|service| is_bad(service.outcome)) {
         service_section(service, &mut page);
     }
-    for test in &results.tests {
+    lost_sections(results, &mut page);
+    let own = results.tests.iter().filter(|test| dependents::needed(test).is_none() || !test.attempts.is_empty());
+    let (loud, quiet): (Vec<&TestResult>, Vec<&TestResult>) =
+        own.partition(|test| is_bad(test.outcome) || test.outcome == Outcome::Flaky);
+    for test in loud {
+        section(test, &mut page);
+    }
+    for test in quiet.into_iter().filter(|test| !test.warnings.is_empty()).take(MAX_WARNED) {
         section(test, &mut page);
     }
     page.add(&format!(
@@ -109,13 +130,55 @@ const fn icon(outcome: Outcome) -> &'static str {
     }
 }
 
+/// Every test; of many only what is not a plain pass, the worst first.
+fn table(results: &RunResults, page: &mut Page) {
+    let mut rows: Vec<&TestResult> = results.tests.iter().collect();
+    if rows.len() > MAX_ROWS {
+        rows.retain(|test| test.outcome != Outcome::Passed);
+        rows.sort_by_key(|test| Reverse(test.outcome.severity()));
+        rows.truncate(MAX_ROWS);
+    }
+    if !rows.is_empty() {
+        let rows: String = rows.iter().map(|test| row(test)).collect();
+        page.add(&format!("| | Test | Outcome | Cases | Duration |\n|---|---|---|---|---|\n{rows}"));
+    }
+    let missing = results.tests.len() - rows.len();
+    if missing > 0 {
+        let passed = results.tests.iter().filter(|test| test.outcome == Outcome::Passed).count();
+        let others = if missing > passed { format!(", {} others", missing - passed) } else { String::new() };
+        page.add(&format!("\n_Not in the table: {passed} that passed{others}._\n"));
+    }
+}
+
+/// What was not run because of one service or test, on one line.
+fn lost_sections(results: &RunResults, page: &mut Page) {
+    for lost in dependents::of(results) {
+        let tests = lost.not_run.len() + lost.cut_short.len();
+        let named: Vec<String> =
+            lost.not_run.iter().chain(&lost.cut_short).take(MAX_NAMES).map(|name| code(name)).collect();
+        let more = if tests > MAX_NAMES { format!(" + {} more", tests - MAX_NAMES) } else { String::new() };
+        page.add(&format!(
+            "\n### {} without {}\n\n{}: {}{more}\n",
+            icon(Outcome::DependencyFailed),
+            code(lost.name),
+            code(&if lost.message.is_empty() { "it failed".to_owned() } else { lost.message.to_owned() }),
+            named.join(", ")
+        ));
+        let told = results.services.iter().any(|service| service.name == lost.name && is_bad(service.outcome));
+        if !told && !lost.log_tail.trim().is_empty() {
+            page.add(&details(&format!("the end of the output of {}", code(lost.name)), lost.log_tail));
+        }
+    }
+}
+
 fn row(test: &TestResult) -> String {
     let attempt = test.last_attempt();
+    let outcome = if is_cached(test) { CACHED } else { outcome_word(test.outcome) };
     format!(
         "| {} | {} | {} | {} | {} |\n",
         icon(test.outcome),
         code(&test.name),
-        outcome_word(test.outcome),
+        outcome,
         attempt.map_or_else(|| "none".to_owned(), |attempt| case_counts(attempt.cases)),
         attempt.map_or_else(|| "–".to_owned(), |attempt| duration(attempt.seconds)),
     )
@@ -228,7 +291,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::fixtures::{attempt, failed_case, failing, passing, run, test, without_its_service};
+    use crate::report::fixtures::{
+        attempt, failed_case, failing, passing, run, test, two_hundred, without_its_service,
+    };
 
     #[test]
     fn a_good_run_is_a_heading_and_a_table() {
@@ -260,13 +325,32 @@ mod tests {
     fn a_service_that_failed_stands_before_the_tests_that_needed_it() {
         let page = render(&without_its_service(), SUMMARY_LIMIT);
         let service = page.find("### ❌ service <code>db</code>").unwrap();
-        let tested = page.find("### 🔗 <code>checkout</code>").unwrap();
+        let tested = page.find("### 🔗 without <code>db</code>").unwrap();
         assert!(service < tested, "{page}");
-        assert!(
-            page.contains("<code>db, which it needs, failed&#58; it ended with exit code 1</code>"),
-            "{page}"
-        );
-        assert_eq!(page.matches("FATAL: could not open file").count(), 2, "{page}");
+        assert!(page.contains("<code>it ended with exit code 1</code>: <code>checkout</code>\n"), "{page}");
+        assert_eq!(page.matches("FATAL: could not open file").count(), 1, "{page}");
+    }
+
+    #[test]
+    fn of_two_hundred_tests_the_table_has_those_that_did_not_simply_pass() {
+        let page = render(&two_hundred(), SUMMARY_LIMIT);
+        assert!(page.starts_with("## ❌ docker-test: failed\n\n200 tests: 150 passed, 10 failed, "), "{page}");
+        assert_eq!(page.lines().filter(|line| line.starts_with("| ")).count(), 51, "{page}");
+        assert!(page.contains("\n_Not in the table: 150 that passed._\n"), "{page}");
+        assert!(page.contains("| cached (passed before, nothing changed) | none | – |"), "{page}");
+        assert_eq!(page.matches("\n### 🔗 without ").count(), 2, "{page}");
+        // Each failed, timed out and flaky test, the service, and the two that others were without.
+        assert_eq!(page.matches("\n### ").count(), 10 + 5 + 5 + 1 + 2, "{page}");
+        assert!(page.contains("- attempt 1: failed after 1s: <code>"), "{page}");
+    }
+
+    #[test]
+    fn a_table_of_failures_is_bounded_and_says_so() {
+        let failed = |number: usize| {
+            test(&format!("t{number}"), Outcome::Failed, None, vec![attempt(1, Outcome::Failed, Vec::new())])
+        };
+        let page = render(&run((0..150).map(failed).collect()), SUMMARY_LIMIT);
+        assert!(page.contains("_Not in the table: 0 that passed, 50 others._"), "{page}");
     }
 
     #[test]

@@ -205,7 +205,7 @@ fn export_to(
 ) -> Result<(), ReportError> {
     let at_path = |source| ReportError::Write { format: exporter.name(), path: path.to_owned(), source };
     let mut out = BufWriter::with_capacity(64 * 1024, file);
-    exporter.export(results, &mut out).map_err(|error| match error {
+    exporter.export_at(results, path, &mut out).map_err(|error| match error {
         ExportError::Write { source, .. } => at_path(source),
         other @ ExportError::Encode { .. } => other.into(),
     })?;

@@ -83,7 +83,11 @@ fn test_point(number: usize, test: &TestResult) -> String {
         }
     }
     let not = if is_bad(test.outcome) { "not " } else { "" };
-    let skip = if test.outcome == Outcome::Skipped { skip(test.warnings.first()) } else { String::new() };
+    let skip = match (test.outcome, &test.cause) {
+        (Outcome::Skipped, Some(cause)) => skip(Some(&describe_cause(cause))),
+        (Outcome::Skipped, None) => skip(test.warnings.first()),
+        _ => String::new(),
+    };
     let _ = writeln!(point, "{not}ok {number} - {name}{skip}");
     diagnostics(test).end(&mut point, "");
     point

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::report::text;
 use crate::results::verdict::{ENDED_WITH_126, ENDED_WITH_127};
-use crate::results::{CaseCounts, Cause, Outcome};
+use crate::results::{Attempt, CaseCounts, Cause, Outcome, TestResult};
 
 /// The outcome in words, lower case.
 #[must_use]
@@ -176,6 +176,32 @@ pub fn advise(cause: &Cause, run_id: &str) -> Option<String> {
     }
 }
 
+/// What is said of tests that were not run because they passed before: never that they passed.
+pub const CACHED: &str = "cached (passed before, nothing changed)";
+
+/// Where the whole output of an attempt is; relative to the directory of the run where that cannot be told from the
+/// directory of the test's files.
+#[must_use]
+pub fn log_path(test: &TestResult, attempt: &Attempt) -> Option<String> {
+    let log = attempt.log.as_deref()?;
+    Some(run_directory(test).map_or_else(|| log.to_owned(), |directory| format!("{directory}{log}")))
+}
+
+/// The directory of the files of an attempt, where they are known to be.
+#[must_use]
+pub fn files_path(test: &TestResult, attempt: &Attempt) -> Option<String> {
+    match attempt.log.as_deref() {
+        Some(log) => Some(format!("{}{}", run_directory(test)?, log.strip_suffix(".log")?)),
+        None => test.results_dir.clone().filter(|_| test.last_attempt().is_some_and(|last| last.number == attempt.number)),
+    }
+}
+
+/// The directory of a run of many tests, with the `/` at its end.
+fn run_directory(test: &TestResult) -> Option<&str> {
+    let own = test.last_attempt()?.log.as_deref()?.strip_suffix(".log")?;
+    test.results_dir.as_deref()?.strip_suffix(own).filter(|directory| directory.ends_with('/'))
+}
+
 /// The counts that are not zero: `10 passed, 2 failed`.
 #[must_use]
 pub fn case_counts(counts: CaseCounts) -> String {
@@ -250,6 +276,7 @@ fn with_message(sentence: &str, message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::fixtures::{passing, two_hundred};
 
     fn every_cause() -> Vec<Cause> {
         let message = || "exec: \"x\": no such file\u{1b}[2J".to_owned();
@@ -271,8 +298,8 @@ mod tests {
             Cause::EngineLost { message: String::new() },
             Cause::Interrupted { signal: 2 },
             Cause::ResultsLimit { limit: 1 << 30 },
-            Cause::NotRun { reason: "the run was stopped\u{1b}[2J".to_owned() },
-            Cause::Cached { run_id: "r\u{1b}[2J41".to_owned(), at: "2026-11-20T06:30:00Z".to_owned() },
+            Cause::NotRun { reason: "the run was stopped".to_owned() },
+            Cause::Cached { run_id: "r-41".to_owned(), at: "2026-11-20T06:30:00Z".to_owned() },
             Cause::DependencyFailed {
                 service: "d\u{1b}[31mb".to_owned(),
                 message: "it ended with exit code 1".to_owned(),
@@ -303,7 +330,7 @@ mod tests {
             "interrupted by SIGINT",
             "the results are larger than --results-limit (1 GiB) and were cut",
             "not run: the run was stopped",
-            "not run: nothing has changed since it passed at 2026-11-20T06:30:00Z (run r41)",
+            "not run: nothing has changed since it passed at 2026-11-20T06:30:00Z (run r-41)",
             "db, which it needs, failed: it ended with exit code 1",
         ];
         assert_eq!(sentences, expected);
@@ -368,6 +395,25 @@ mod tests {
         for (size, words) in cases {
             assert_eq!(bytes(size), words, "{size}");
         }
+    }
+
+    #[test]
+    fn logs_and_files_of_each_attempt_are_found_below_the_directory_of_the_run() {
+        let results = two_hundred();
+        let failed = &results.tests[0];
+        let paths = |attempt| (log_path(failed, attempt).unwrap(), files_path(failed, attempt).unwrap());
+        let of = |number| {
+            let files = format!("/work/out/part-000/attempt-{number}");
+            (format!("{files}.log"), files)
+        };
+        assert_eq!(paths(&failed.attempts[0]), of(1));
+        assert_eq!(paths(&failed.attempts[1]), of(2));
+        let alone = passing().tests.remove(0);
+        assert_eq!(log_path(&alone, &alone.attempts[0]), None);
+        assert_eq!(files_path(&alone, &alone.attempts[0]).as_deref(), Some("tests/results"));
+        let pending = TestResult { results_dir: None, ..failed.clone() };
+        assert_eq!(log_path(&pending, &pending.attempts[0]).as_deref(), Some("part-000/attempt-1.log"));
+        assert_eq!(files_path(&pending, &pending.attempts[0]), None);
     }
 
     #[test]

@@ -553,7 +553,7 @@ async fn what_a_killed_run_left_is_swept_without_the_tool() {
         let pruned =
             ledger::sweep(&stage.path(), &stage.engine, None, SweepOptions::default(), now).await.unwrap();
         assert!(pruned.iter().all(|entry| entry.error.is_none()), "{pruned:?}");
-        assert_eq!(pruned.iter().any(|entry| entry.name == project), !journal.open.is_empty());
+        assert_eq!(pruned.iter().any(|entry| entry.name == project), !journal.open().is_empty());
         // Nothing of the tool is left that could make more of it.
         std::thread::sleep(Duration::from_secs(2));
         assert_eq!(inventory(&project), Vec::<String>::new(), "killed after {delay:?}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::browser::{self, Browser};
 use crate::live::{plain, script};
-use crate::support::Sandbox;
+use crate::support::{BASE, Sandbox};
 
 /// What tests have printed to take over a page.
 const HOSTILE: [&str; 7] = [
@@ -191,6 +191,132 @@ fn the_page_fits_a_telephone_and_a_wide_screen_in_both_schemes() {
             browser.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
         assert_eq!(overflow, 0, "{width}, a test unfolded");
         picture(&mut browser, &sandbox, &format!("{width}-{scheme}-open.png"));
+    }
+}
+
+/// A suite with a test of every kind. What has to differ from attempt to attempt is remembered in a directory.
+const SUITE: &str = r#"
+version: 1
+network: create
+services:
+  db: { image: BASE, command: [sh, -c, "echo ready; exec sleep 600"], ready: { log: ready } }
+  queue: { image: BASE, command: [sh, -c, "echo no space left >&2; exit 3"], ready: { log: ready, timeout: 20s } }
+tests:
+  adds-up:
+    image: BASE
+    needs: [db]
+    command: [sh, -c, "echo '<testsuite name=\"sums\"><testcase name=\"adds up\"/></testsuite>' > /var/tests/results/junit.xml; echo sums are fine"]
+  comes-round:
+    image: BASE
+    retries: 1
+    mounts: ["./memory:/memory"]
+    command: [sh, -c, "test -e /memory/again && echo second time lucky && exit 0; touch /memory/again; echo first time unlucky; exit 1"]
+  breaks:
+    image: BASE
+    retries: 1
+    command: [sh, -c, "echo '<testsuite name=\"basket\"><testcase name=\"total\" file=\"basket.py\" line=\"7\"><failure message=\"3 is not 4\"/></testcase></testsuite>' > /var/tests/results/junit.xml; echo the basket is wrong; exit 1"]
+  late: { image: BASE, timeout: 2s, command: [sh, -c, "echo waiting; exec sleep 60"] }
+  after-breaks: { image: BASE, needs: [breaks], command: [sh, -c, "true"] }
+  sends-one: { image: BASE, needs: [queue], command: [sh, -c, "true"] }
+  sends-two: { image: BASE, needs: [queue], command: [sh, -c, "true"] }
+  takes-a-while: { image: BASE, command: [sh, -c, "sleep 2; echo done"] }
+"#;
+
+/// Text that is found in the page, in a browser of which every part that folds is unfolded.
+fn unfolded(browser: &mut Browser, selector: &str) -> String {
+    browser.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)");
+    let text = browser.evaluate(&format!("document.querySelector({}).textContent", json!(selector)));
+    text.as_str().unwrap_or_else(|| panic!("nothing is {selector}")).to_owned()
+}
+
+/// The address of a test in the page.
+fn place(browser: &mut Browser, name: &str) -> String {
+    let found = format!(
+        "'#' + Array.from(document.querySelectorAll('.test')).find(e => e.querySelector('.name').textContent === '{name}').id"
+    );
+    browser.evaluate(&found).as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_page_of_a_real_suite_shows_filters_timeline_attempts_logs_and_services() {
+    if browser::is_missing() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("docker-test.yaml", &SUITE.replace("BASE", BASE));
+    fs::create_dir_all(sandbox.path().join("memory")).unwrap();
+    let arguments = ["run", "--suite", "docker-test.yaml", "-j", "3", "--report", "html=public/page.html"];
+    let ran = sandbox.run(&arguments);
+    assert_ne!(ran.code, 0, "{}", ran.stderr);
+    for part in [
+        "FLAKY  comes-round: failed, then passed in ",
+        "FAILED  service queue (",
+        "│ no space left\n",
+        "not run because queue failed: sends-one, sends-two\n",
+        "not run because breaks failed: after-breaks\n",
+        "│ the basket is wrong\n",
+        "add --rerun failed to run these again\n",
+    ] {
+        ran.assert_stderr(part);
+    }
+    let page = sandbox.path().join("public/page.html");
+    let mut browser = Browser::start();
+    browser.open(&page, "");
+    assert_eq!(shown(&mut browser).len(), 8);
+
+    let counts = "Object.fromEntries(Array.from(document.querySelectorAll('.chip'), e => [e.dataset.outcome, Number(e.querySelector('.n').textContent)]))";
+    let told = json!({"": 8, "failed": 1, "timed_out": 1, "flaky": 1, "passed": 2, "dependency_failed": 3});
+    assert_eq!(browser.evaluate(counts), told);
+    browser.click(".chip[data-outcome=dependency_failed]");
+    assert_eq!(shown(&mut browser), ["after-breaks", "sends-one", "sends-two"]);
+    assert_eq!(browser.evaluate("document.querySelectorAll('.chart a:not(.dim)').length"), 0);
+    browser.click(".chip[data-outcome='']");
+    browser.press("/");
+    browser.write("3 is not");
+    assert_eq!(shown(&mut browser), ["breaks"]);
+    let lit = "Array.from(document.querySelectorAll('.chart a:not(.dim) title'), e => e.textContent.split(':')[0])";
+    assert_eq!(browser.evaluate(lit), json!(["breaks · 1", "breaks · 2"]));
+    browser.press("Escape");
+
+    // Two attempts of two tests, one of three; at most three at a time, and none over another.
+    assert_eq!(browser.evaluate("document.querySelectorAll('.chart a').length"), 7);
+    let lanes = browser.evaluate("document.querySelectorAll('.lanes span').length").as_u64().unwrap();
+    assert!((1..=3).contains(&lanes), "{lanes}");
+    let overlaps = "(() => { const boxes = Array.from(document.querySelectorAll('.chart a rect'), e => e.getBoundingClientRect());
+        return boxes.some((a, i) => boxes.some((b, j) => i < j && Math.abs(a.y - b.y) < 2 && a.x + 3 < b.right && b.x + 3 < a.right)); })()";
+    assert_eq!(browser.evaluate(overlaps), false);
+    let (breaks, round) = (place(&mut browser, "breaks"), place(&mut browser, "comes-round"));
+    browser.click(&format!(".chart a[href='{breaks}'] rect"));
+    browser.evaluate("new Promise(resolve => setTimeout(resolve, 100))");
+    let opened = format!("[location.hash, document.querySelector('{breaks}').open]");
+    assert_eq!(browser.evaluate(&opened), json!([breaks, true]));
+
+    let round = unfolded(&mut browser, &round);
+    for part in ["Attempt 1", "first time unlucky", "Attempt 2", "second time lucky"] {
+        assert!(round.contains(part), "no {part} in {round}");
+    }
+    let services = unfolded(&mut browser, "[aria-labelledby=services-heading]");
+    for part in ["queue", "no space left", "it ended with exit code 3", "2 tests went without it: sends-one, sends-two"] {
+        assert!(services.contains(part), "no {part} in {services}");
+    }
+    // Links lead to what is there.
+    let links = browser.evaluate("Array.from(document.querySelectorAll('#tests a[href]'), e => decodeURI(e.getAttribute('href')))");
+    let links: Vec<String> = serde_json::from_value(links).unwrap();
+    for log in ["comes-round/attempt-1.log", "breaks/attempt-2.log", "breaks/attempt-1/junit.xml"] {
+        let link = links.iter().find(|link| link.ends_with(log));
+        let link = link.unwrap_or_else(|| panic!("no {log} in {links:?}"));
+        assert!(page.parent().unwrap().join(link).is_file(), "{link}");
+    }
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+
+    for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light")] {
+        browser.size(width, 2000);
+        browser.scheme(scheme);
+        browser.open(&page, "");
+        let overflow =
+            browser.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+        assert_eq!(overflow, 0, "{width}");
+        picture(&mut browser, &sandbox, &format!("suite-{width}-{scheme}.png"));
     }
 }
 

@@ -139,26 +139,28 @@ fn a_service_goes_as_soon_as_nobody_needs_it_any_more() {
     let system = System::of(
         r#"
 services:
-  db: { image: IMAGE, labels: { mine: HERE }, command: [sh, -c, 'trap "echo bye; exit 0" TERM; echo up; sleep 600 & wait'], ready: { log: up } }
+  db: { image: IMAGE, labels: { mine: HERE }, command: [sh, -c, 'echo up; sleep 600'], ready: { log: up } }
 tests:
   short: { image: IMAGE, needs: [db], command: ["true"] }
-  long: { image: IMAGE, command: [sh, -c, 'sleep 15'] }
+  long: { image: IMAGE, mounts: ["HERE/state:/state"], command: [sh, -c, 'until test -e /state/go; do sleep 0.2; done'] }
 "#,
     );
+    std::fs::create_dir(system.sandbox.path().join("state")).unwrap();
     let mine = format!("label=mine={}", system.sandbox.path().display());
     let alive = || docker(&["ps", "-q", "--filter", &mine]).lines().count();
     let mut child = system.sandbox.command(&["run", "-j", "2"]).spawn().unwrap();
-    let up = crate::support::until("the service is up", || (alive() == 1).then_some(()));
-    let () = up;
-    let deadline = Instant::now() + Duration::from_secs(13);
-    while alive() > 0 && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let still_runs = child.try_wait().unwrap().is_none();
-    let gone = alive() == 0;
+    let deadline = Instant::now() + Duration::from_secs(90);
+    let mut waited_for = |count: usize| {
+        while alive() != count && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        alive() == count && child.try_wait().unwrap().is_none()
+    };
+    let gone_before_the_end = waited_for(1) && waited_for(0);
+    system.sandbox.write("state/go", "");
     assert!(child.wait().unwrap().success());
-    assert!(gone && still_runs, "the service was there until the end: {still_runs}");
-    assert_eq!(system.sandbox.result("services/db.log"), "up\nbye\n");
+    assert!(gone_before_the_end, "the service was there until the end");
+    assert_eq!(system.sandbox.result("services/db.log"), "up\n");
 }
 
 #[test]

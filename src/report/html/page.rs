@@ -8,12 +8,15 @@ use time::{OffsetDateTime, UtcOffset};
 
 use super::budget::{Budget, end, line};
 use super::cases::{self, Suite};
+use super::links::Links;
+use super::services::{self, Service};
 use super::timeline::{self, Timeline};
+use crate::report::totals::is_cached;
 use crate::report::wording::{
-    advise, bytes, case_counts, count, describe_cause, describe_service_cause, duration, is_bad,
-    outcome_word, reason,
+    advise, bytes, case_counts, count, describe_cause, duration, files_path, is_bad,
+    log_path, outcome_word, reason,
 };
-use crate::results::{Attempt, CaseCounts, Cause, Outcome, RunResults, ServiceResult, TestResult};
+use crate::results::{Attempt, CaseCounts, Cause, Outcome, RunResults, TestResult};
 
 /// Failed tests that are unfolded when the page opens; with more of them a list is what one wants first.
 const OPEN: usize = 5;
@@ -26,6 +29,8 @@ pub(super) struct Verdict {
     icon: &'static str,
     pub(super) tone: &'static str,
 }
+
+const CACHED_VERDICT: Verdict = Verdict { key: "cached", word: "cached", icon: "≡", tone: "none" };
 
 impl Verdict {
     pub(super) const fn of(outcome: Outcome) -> Self {
@@ -42,17 +47,29 @@ impl Verdict {
         };
         Self { key, word: outcome_word(outcome), icon, tone }
     }
+
+    /// That of a test: one that was not run because it passed before is told from those that were left out.
+    const fn of_test(test: &TestResult) -> Self {
+        if is_cached(test) { CACHED_VERDICT } else { Self::of(test.outcome) }
+    }
 }
 
 #[derive(Debug, Serialize)]
-struct Fact {
+pub(super) struct Fact {
     label: &'static str,
     value: String,
+    link: Option<String>,
 }
 
 fn fact(label: &'static str, value: &str) -> Option<Fact> {
     let value = line(value);
-    (!value.trim().is_empty()).then_some(Fact { label, value })
+    (!value.trim().is_empty()).then_some(Fact { label, value, link: None })
+}
+
+/// A path, which leads there where the page may know the way.
+fn linked(label: &'static str, path: Option<&String>, links: Links<'_>) -> Option<Fact> {
+    let path = path?;
+    fact(label, path).map(|fact| Fact { link: links.to(path), ..fact })
 }
 
 #[derive(Debug, Serialize)]
@@ -75,18 +92,6 @@ struct Total {
     count: usize,
     /// How many stand before it in the bar.
     before: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct Service {
-    outcome: Verdict,
-    bad: bool,
-    name: String,
-    image: String,
-    duration: String,
-    cause: Option<String>,
-    log: Option<String>,
-    facts: Vec<Fact>,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,9 +138,10 @@ struct AttemptView {
 struct FileView {
     path: String,
     size: String,
+    link: Option<String>,
 }
 
-pub(super) fn of(results: &RunResults) -> Page {
+pub(super) fn of(results: &RunResults, links: Links<'_>) -> Page {
     let budget = Budget::of(results);
     let bad = results.tests.iter().filter(|test| is_bad(test.outcome)).count();
     let open = |test: &TestResult| results.tests.len() == 1 || is_bad(test.outcome) && bad <= OPEN;
@@ -157,11 +163,11 @@ pub(super) fn of(results: &RunResults) -> Page {
         totals: totals(results),
         cases: all_cases(results)
             .map(|counts| format!("{} in all: {}", count(counts.total(), "case"), case_counts(counts))),
-        services: results.services.iter().map(|service| service_of(service, results, &budget)).collect(),
+        services: services::of(results, &budget),
         timeline: timeline::of(results),
         tests: (1..)
             .zip(&results.tests)
-            .map(|(number, test)| test_of(number, test, open(test), results, &budget))
+            .map(|(number, test)| test_of(number, test, open(test), results, &budget, links))
             .collect(),
         runs: results
             .runs
@@ -190,10 +196,11 @@ pub(super) fn of(results: &RunResults) -> Page {
 fn totals(results: &RunResults) -> Vec<Total> {
     let mut before = 0;
     let mut totals = Vec::new();
-    for outcome in Outcome::ALL.into_iter().rev() {
-        let count = results.tests.iter().filter(|test| test.outcome == outcome).count();
+    let verdicts = Outcome::ALL.into_iter().rev().map(Verdict::of).chain([CACHED_VERDICT]);
+    for verdict in verdicts {
+        let count = results.tests.iter().filter(|test| Verdict::of_test(test) == verdict).count();
         if count > 0 {
-            totals.push(Total { outcome: Verdict::of(outcome), count, before });
+            totals.push(Total { outcome: verdict, count, before });
             before += count;
         }
     }
@@ -212,25 +219,18 @@ fn all_cases(results: &RunResults) -> Option<CaseCounts> {
 }
 
 /// The run that something belongs to, where there are several.
-fn run_fact(run_id: Option<&String>, results: &RunResults) -> Option<Fact> {
+pub(super) fn run_fact(run_id: Option<&String>, results: &RunResults) -> Option<Fact> {
     run_id.filter(|_| results.runs.len() > 1).and_then(|run| fact("run", run))
 }
 
-fn service_of(service: &ServiceResult, results: &RunResults, budget: &Budget) -> Service {
-    let bad = is_bad(service.outcome);
-    Service {
-        outcome: Verdict::of(service.outcome),
-        bad,
-        name: line(&service.name),
-        image: line(&service.image),
-        duration: duration(service.seconds),
-        cause: service.cause.as_ref().map(describe_service_cause),
-        log: end(&service.log_tail, budget.log(bad)),
-        facts: run_fact(service.run_id.as_ref(), results).into_iter().collect(),
-    }
-}
-
-fn test_of(number: usize, test: &TestResult, open: bool, results: &RunResults, budget: &Budget) -> Test {
+fn test_of(
+    number: usize,
+    test: &TestResult,
+    open: bool,
+    results: &RunResults,
+    budget: &Budget,
+    links: Links<'_>,
+) -> Test {
     let seconds: f64 = test.attempts.iter().map(|attempt| attempt.seconds).sum();
     let last = test.attempts.len().saturating_sub(1);
     let facts = [
@@ -238,7 +238,7 @@ fn test_of(number: usize, test: &TestResult, open: bool, results: &RunResults, b
         fact("image id", &test.image_id),
         fact("test image", &test.test_image),
         fact("source", &test.source),
-        fact("results", test.results_dir.as_deref().unwrap_or_default()),
+        linked("results", test.results_dir.as_ref(), links),
         run_fact(test.run_id.as_ref(), results),
     ];
     let service_log = match &test.cause {
@@ -249,7 +249,7 @@ fn test_of(number: usize, test: &TestResult, open: bool, results: &RunResults, b
     let counts = test.last_attempt().map(|attempt| attempt.cases).filter(|counts| counts.total() > 0);
     Test {
         number,
-        outcome: Verdict::of(test.outcome),
+        outcome: Verdict::of_test(test),
         open,
         name: line(&test.name),
         kind: line(&test.test_type),
@@ -265,15 +265,22 @@ fn test_of(number: usize, test: &TestResult, open: bool, results: &RunResults, b
             .attempts
             .iter()
             .enumerate()
-            .map(|(index, attempt)| attempt_of(attempt, index == last, budget))
+            .map(|(index, attempt)| attempt_of(test, attempt, index == last, budget, links))
             .collect(),
         facts: facts.into_iter().flatten().collect(),
     }
 }
 
-fn attempt_of(attempt: &Attempt, decided: bool, budget: &Budget) -> AttemptView {
+fn attempt_of(
+    test: &TestResult,
+    attempt: &Attempt,
+    decided: bool,
+    budget: &Budget,
+    links: Links<'_>,
+) -> AttemptView {
     let bad = is_bad(attempt.outcome);
     let (suites, left_out) = cases::of(attempt, decided, budget);
+    let directory = files_path(test, attempt);
     let listed = attempt.files.iter().take(budget.files);
     let size = attempt.files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.size));
     let more = attempt.files.len().saturating_sub(budget.files);
@@ -283,7 +290,7 @@ fn attempt_of(attempt: &Attempt, decided: bool, budget: &Budget) -> AttemptView 
         attempt.slot.and_then(|slot| fact("slot", &slot.to_string())),
         attempt.exit_code.and_then(|code| fact("exit code", &code.to_string())),
         fact("container", attempt.container.as_deref().map(short).unwrap_or_default()),
-        fact("log", attempt.log.as_deref().unwrap_or_default()),
+        linked("log", log_path(test, attempt).as_ref(), links),
     ];
     AttemptView {
         number: attempt.number,
@@ -293,7 +300,13 @@ fn attempt_of(attempt: &Attempt, decided: bool, budget: &Budget) -> AttemptView 
         left_out: left_out.filter(|_| decided),
         log: end(&attempt.log_tail, budget.log(bad)),
         show_log: bad && decided,
-        files: listed.map(|file| FileView { path: line(&file.path), size: bytes(file.size) }).collect(),
+        files: listed
+            .map(|file| FileView {
+                path: line(&file.path),
+                size: bytes(file.size),
+                link: directory.as_ref().and_then(|directory| links.to(&format!("{directory}/{}", file.path))),
+            })
+            .collect(),
         file_counts: format!("{}, {}", count(attempt.files.len() as u64, "file"), bytes(size)),
         more_files: (more > 0).then(|| format!("{more} more")),
         facts: facts.into_iter().flatten().collect(),

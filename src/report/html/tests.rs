@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::report::fixtures::{
-    attempt, case, failed_case, failing, flaky, passing, run, service, test, without_its_service,
+    attempt, case, failed_case, failing, flaky, passing, run, service, test, two_hundred, without_its_service,
 };
 use crate::results::{CaseStatus, Cause, MergedRun, Outcome, ResultFile};
 
@@ -30,6 +30,30 @@ fn the_page_tells_the_failed_case_its_place_and_the_log() {
     ] {
         assert!(page.contains(part), "no {part} in {page}");
     }
+}
+
+#[test]
+fn two_hundred_tests_have_their_attempts_logs_and_files_one_click_away() {
+    let mut out = Vec::new();
+    Html.export_at(&two_hundred(), Path::new("/work/public/report.html"), &mut out).unwrap();
+    let page = String::from_utf8(out).unwrap();
+    let links = |end: &str| page.matches(&format!("<a href=\"..&#x2f;out&#x2f;part-000&#x2f;{end}\">")).count();
+    assert_eq!((links("attempt-1.log"), links("attempt-2.log"), links("attempt-2")), (1, 1, 1));
+    assert_eq!((links("attempt-1&#x2f;junit.xml"), links("attempt-2&#x2f;junit.xml")), (1, 1));
+    for part in [
+        "data-outcome=\"cached\"",
+        "<strong>3</strong> cached",
+        "<strong>7</strong> skipped",
+        "<strong>150</strong> passed",
+        "15 tests went without it: part-015, ",
+        "part-000, which it needs, failed: ",
+    ] {
+        assert!(page.contains(part), "no {part} in {page}");
+    }
+    assert_eq!(page.matches("<span>slot ").count(), 4);
+    // Those that ran: 15 attempts of two, 5 timeouts, 150 passes.
+    assert_eq!(page.matches("data-test=").count(), 15 * 2 + 5 + 150);
+    assert!(!html(&two_hundred()).contains("<a href=\".."));
 }
 
 #[test]
@@ -104,7 +128,7 @@ fn a_thousand_tests_with_long_logs_stay_a_page_of_a_few_megabytes_and_are_writte
     let begun = Instant::now();
     let page = html(&results);
     let took = begun.elapsed();
-    assert!(page.len() < 6 << 20, "{} bytes", page.len());
+    assert!(page.len() < 5 << 20, "{} bytes", page.len());
     let usual = html(&large(1000, "collected 10 items\nFAILED test_total\n"));
     assert!(usual.len() < 4 << 20, "{} bytes", usual.len());
     // A second is the aim for a release build; this one is not optimised, and shares its processors.

@@ -4,7 +4,8 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::*;
 use crate::report::fixtures::{
-    attempt, case, failed_case, failing, flaky, passing, run, test, without_cases, without_its_service,
+    attempt, case, failed_case, failing, flaky, passing, run, test, two_hundred, without_cases,
+    without_its_service,
 };
 
 fn xml(results: &RunResults) -> String {
@@ -300,6 +301,23 @@ fn a_full_disk_is_not_a_defect_of_the_program() {
     assert!(
         matches!(&error, ExportError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull)
     );
+}
+
+#[test]
+fn two_hundred_tests_are_a_suite_each_and_say_what_the_exit_code_says() {
+    let root = parse(&xml(&two_hundred()));
+    let suites = root.all("testsuite");
+    assert_eq!(suites.len(), 200);
+    let number = |name: &str| root.all(name).len();
+    // Timeouts and what was without its service or test: nothing that an image was found guilty of.
+    assert_eq!((number("failure"), number("error"), number("skipped")), (10, 25, 10));
+    let message = |at: usize| suites[at].only("skipped").attribute("message").unwrap().to_owned();
+    assert_eq!(message(40), "not run: nothing has changed since it passed at 2026-11-20T06:30:00Z (run r-41)");
+    assert_eq!(message(43), "not run: the run was stopped: 15 tests did not pass");
+    let told = &suites[35].only("system-out").text;
+    assert!(told.ends_with("flaky: passed on attempt 2 only"), "{told}");
+    assert!(suites[35].all("failure").is_empty());
+    assert_eq!(suites[30].only("error").attribute("type"), Some("dependency_failed"));
 }
 
 proptest! {

@@ -4,7 +4,8 @@ use super::*;
 use crate::report::fixtures::{
     attempt, failed_case, failing, passing, run, test, without_cases, without_its_service,
 };
-use crate::results::Cause;
+use crate::results::{Cause, Outcome};
+use unicode_width::UnicodeWidthStr;
 
 fn plain(results: &RunResults, width: usize) -> String {
     render(results, Style { color: false, width })
@@ -66,41 +67,6 @@ ABORTED  shop:1.4 in 1.5s
            engine that was lost
   run      r-42, 4s in all
   hint     docker-test results r-42
-
-"]]
-    );
-}
-
-#[test]
-fn several_tests_end_with_a_total() {
-    let flaky = test(
-        "api",
-        Outcome::Flaky,
-        None,
-        vec![attempt(1, Outcome::TimedOut, Vec::new()), attempt(2, Outcome::Passed, Vec::new())],
-    );
-    let mut tests = failing().tests;
-    tests.insert(0, flaky);
-    tests[0].results_dir = None;
-    tests[1].results_dir = None;
-    assert_data_eq!(
-        plain(&run(tests), 60),
-        str![[r"
-FLAKY  api in 3s
-  source   label
-  cases    none
-  attempts timed out, then passed
-
-FAILED  shop:1.4 in 1.5s
-  source   label
-  cases    1 passed, 1 failed
-  cause    the test command ended with exit code 1
-  failed   ✗ shop.CartTest test_total
-             at tests/cart.py:41
-             | assert 3 == 4
-
-FAILED  2 tests, 1 not passed, 1 flaky in 4s
-  run      r-42
 
 "]]
     );

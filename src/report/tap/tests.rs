@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::report::fixtures::{attempt, case, failed_case, failing, flaky, run, test, without_its_service};
+use crate::report::fixtures::{attempt, case, failed_case, failing, flaky, run, test, two_hundred, without_its_service};
 use crate::results::collect::ReadLimits;
 
 fn tap(results: &RunResults) -> String {
@@ -86,6 +86,23 @@ fn cases_that_did_not_decide_do_not_contradict_their_test() {
 #[test]
 fn a_run_without_tests_has_an_empty_plan() {
     assert!(tap(&run(Vec::new())).ends_with("\n1..0\n"));
+}
+
+#[test]
+fn of_two_hundred_tests_those_that_were_not_run_on_purpose_say_why() {
+    let text = tap(&two_hundred());
+    let points: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("ok ") || line.starts_with("not ok ")).collect();
+    assert_eq!(points.len(), 200);
+    assert_eq!(points.iter().filter(|line| line.starts_with("not ok ")).count(), 35);
+    assert_eq!(
+        points[40],
+        "ok 41 - part-040 # SKIP not run: nothing has changed since it passed at 2026-11-20T06:30:00Z (run r-41)"
+    );
+    assert_eq!(points[43], "ok 44 - part-043 # SKIP not run: the run was stopped: 15 tests did not pass");
+    assert_eq!(points.iter().filter(|line| line.contains("# SKIP")).count(), 10);
+    assert_eq!(points[35], "ok 36 - part-035");
+    assert!(text.contains("# service db (postgres:16) failed: it ended with exit code 1\n1..200\n"), "{text}");
 }
 
 proptest! {

@@ -75,18 +75,28 @@ fn feed_plan(hash: &mut Sha256, planned: &Planned) {
     feed_secrets(hash, &planned.secret_files);
 }
 
-/// What is mounted from elsewhere can change without anybody's knowledge.
+/// What is mounted from elsewhere, and what others say on a network that the run has not made, can change without
+/// anybody's knowledge.
 fn can_be_known(container: &ContainerSpec) -> bool {
     container.binds.is_empty()
         && container.mounts.iter().all(|mount| mount.kind == "tmpfs")
         && container.devices.is_empty()
+        && container.networks.iter().all(|network| network.name == NO_NETWORK || is_of_a_run(&network.name))
+}
+
+/// A network without anybody else on it.
+const NO_NETWORK: &str = "none";
+
+/// Whether a run has made the network for itself.
+fn is_of_a_run(network: &str) -> bool {
+    network.starts_with("docker-test-")
 }
 
 fn feed_container(hash: &mut Sha256, container: &ContainerSpec) {
     let mut spec = container.clone();
     // Networks of a run are named after it; whether there are any counts.
     for network in &mut spec.networks {
-        if network.name.starts_with("docker-test-") {
+        if is_of_a_run(&network.name) {
             network.name.clear();
         }
     }

@@ -89,9 +89,10 @@ impl Stage<'_> {
         let joins = self.selected.suite.document.network.join.is_some();
         let is_open = joins || composed.is_some();
         let keys = self.cache_secret.map(|secret| Keys::new(secret, &services, is_open));
-        if let Some(keys) = keys.as_ref().filter(|_| args.many.cached) {
-            self.skip_cached(&mut tests, keys).await?;
-        }
+        let cached = match keys.as_ref().filter(|_| args.many.cached) {
+            Some(keys) => self.skip_cached(&mut tests, keys).await?,
+            None => BTreeMap::new(),
+        };
         let jobs = match args.many.jobs {
             Some(jobs) => jobs,
             None => default_jobs(self.engine).await,
@@ -120,7 +121,7 @@ impl Stage<'_> {
             target: directory.target().to_owned(),
         };
         let mut interrupts = self.app.interrupts.clone();
-        let passed = RefCell::new(BTreeMap::new());
+        let passed = RefCell::new(cached);
         let on_end = |at: usize, finished: &Finished| {
             let (Some(test), Some(known_as)) = (tests.get(at), known_as.get(at)) else { return };
             self.note(test, known_as, finished, keys.as_ref(), &passed);
@@ -188,8 +189,13 @@ impl Stage<'_> {
         Ok((services, tests))
     }
 
-    /// Marks the tests that have passed and of which nothing has changed since.
-    async fn skip_cached(&self, tests: &mut [Test], keys: &Keys<'_>) -> Result<(), Failure> {
+    /// Marks the tests that have passed and of which nothing has changed since. Gives out their keys, by their names:
+    /// those that need them have passed with them.
+    async fn skip_cached(
+        &self,
+        tests: &mut [Test],
+        keys: &Keys<'_>,
+    ) -> Result<BTreeMap<String, Option<String>>, Failure> {
         let mut cached: BTreeMap<String, Option<String>> = BTreeMap::new();
         for test in tests {
             let Ok(planned) = &test.planned else { continue };
@@ -205,7 +211,7 @@ impl Stage<'_> {
                 cached.insert(test.name.clone(), Some(key));
             }
         }
-        Ok(())
+        Ok(cached)
     }
 
     /// Tells history of the end of a test.

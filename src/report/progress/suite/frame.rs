@@ -178,7 +178,7 @@ fn fit(parts: &mut Vec<Part>, times: &[String], style: Style) -> String {
     };
     let shortest = times.iter().rev().find(|time| !time.is_empty()).map_or(0, |time| time.width());
     let too_wide = |parts: &[Part]| {
-        let least = parts.iter().enumerate().min_by_key(|(_, part)| part.keep)?;
+        let least = parts.iter().enumerate().rev().min_by_key(|(_, part)| part.keep)?;
         let room = if least.1.keep < BAD { style.width.saturating_sub(shortest) } else { style.width };
         (width(parts) > room && least.1.keep < DONE).then_some(least.0)
     };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::Failure;
+use crate::entry::Failure;
 
 /// Samples of one quantity.
 #[derive(Debug, Clone, Serialize)]
@@ -167,13 +167,13 @@ impl Report {
         text
     }
 
-    /// Writes `target/bench/overhead.json`.
-    pub(crate) fn save(&mut self) -> Result<PathBuf, Failure> {
+    /// Writes `target/bench/NAME.json`.
+    pub(crate) fn save(&mut self, name: &str) -> Result<PathBuf, Failure> {
         self.load_after = load();
         let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let directory = target.parent().unwrap_or(target).join("bench");
         fs::create_dir_all(&directory)?;
-        let path = directory.join("overhead.json");
+        let path = directory.join(format!("{name}.json"));
         let mut json = serde_json::to_value(&*self)?;
         if let Some(all) = json.get_mut("series").and_then(serde_json::Value::as_array_mut) {
             for (entry, series) in all.iter_mut().zip(&self.series) {

@@ -1,7 +1,6 @@
 //! What the measurements stand on: images, a work directory and an engine, and that nothing of it is left afterwards.
 
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command as StdCommand, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use docker_test::environment::Environment;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::Failure;
+use crate::entry::Failure;
 
 /// The program that is measured.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_docker-test");
@@ -24,16 +23,6 @@ pub(crate) const BASE: &str = "docker-test-base/busybox:1";
 /// Where the test leaves its results.
 pub(crate) const RESULTS: &str = "/var/tests/results";
 
-/// A test that takes no time of its own and leaves one report.
-pub(crate) const TEST: &str = r#"#!/bin/sh
-echo '<testsuite name="bench" tests="1"><testcase name="nothing"/></testsuite>' >/var/tests/results/junit.xml
-echo done
-"#;
-
-/// Its recipe, which plain Docker can build too.
-pub(crate) const RECIPE: &str =
-    "ARG TEST_IMAGE\nFROM ${TEST_IMAGE}\nCOPY tests/run.sh /run.sh\nCMD [\"/run.sh\"]\n";
-
 /// A place with an engine, removed with all its images and containers when dropped.
 pub(crate) struct Ground {
     directory: TempDir,
@@ -43,8 +32,6 @@ pub(crate) struct Ground {
     pub(crate) engine: String,
     /// A connection to it.
     pub(crate) http: HttpClient,
-    /// A Docker client whose builds use BuildKit, where there is one.
-    pub(crate) buildkit_client: Option<PathBuf>,
 }
 
 impl Ground {
@@ -60,15 +47,12 @@ impl Ground {
         ensure_base()?;
         let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
         fs::create_dir_all(target)?;
-        let mut ground = Self {
-            directory: tempfile::Builder::new().prefix("overhead-").tempdir_in(target)?,
+        Ok(Self {
+            directory: tempfile::Builder::new().prefix("bench-").tempdir_in(target)?,
             prefix: format!("docker-test-bench-{}", std::process::id()),
             engine: engine.describe(),
             http,
-            buildkit_client: None,
-        };
-        ground.buildkit_client = ground.find_buildkit_client();
-        Ok(ground)
+        })
     }
 
     /// A directory of its own below the work directory.
@@ -81,15 +65,6 @@ impl Ground {
     /// `NAME:TAG` of an image that goes when the ground goes.
     pub(crate) fn image(&self, name: &str) -> String {
         format!("{}/{name}:1", self.prefix)
-    }
-
-    /// An image under test, and the directory with its recipe.
-    pub(crate) fn project(&self, name: &str) -> Result<(String, PathBuf), Failure> {
-        let (image, directory) = (self.image(name), self.directory(name)?);
-        docker(&["tag", BASE, &image])?;
-        write_executable(&directory.join("tests/run.sh"), TEST)?;
-        fs::write(directory.join("Dockerfile.test"), RECIPE)?;
-        Ok((image, directory))
     }
 
     /// docker-test, in a directory, with a ledger of its own.
@@ -122,22 +97,6 @@ impl Ground {
         let output = fs::read_to_string(path).unwrap_or_default();
         Err(format!("{:?} ended with {status}:\n{output}", command.as_std()).into())
     }
-
-    /// The Docker CLI of a distribution may come without the plugin that its BuildKit builds need.
-    fn find_buildkit_client(&self) -> Option<PathBuf> {
-        let image = self.image("probe");
-        let directory = self.directory("probe").ok()?;
-        fs::write(directory.join("Dockerfile"), format!("FROM {BASE}\n")).ok()?;
-        clients().into_iter().find(|client| {
-            StdCommand::new(client)
-                .args(["build", "-q", "-t", &image, "."])
-                .current_dir(&directory)
-                .env("DOCKER_BUILDKIT", "1")
-                .stdin(Stdio::null())
-                .output()
-                .is_ok_and(|output| output.status.success())
-        })
-    }
 }
 
 impl Drop for Ground {
@@ -146,6 +105,9 @@ impl Drop for Ground {
         let filter = format!("name={}", self.prefix);
         for container in quietly(&["ps", "-aq", "--filter", &filter]).split_whitespace() {
             quietly(&["rm", "-fv", container]);
+        }
+        for network in quietly(&["network", "ls", "-q", "--filter", &filter]).split_whitespace() {
+            quietly(&["network", "rm", network]);
         }
         // Interrupted in the middle of a run: docker-test's own ledger knows what is left.
         let mut prune = StdCommand::new(PROGRAM);
@@ -157,15 +119,6 @@ impl Drop for Ground {
             quietly(&["rmi", "-f", image]);
         }
     }
-}
-
-/// Every program called `docker` on the PATH.
-fn clients() -> Vec<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|directory| directory.join("docker"))
-        .filter(|file| file.is_file())
-        .collect()
 }
 
 /// Runs the Docker CLI and returns what it prints.
@@ -184,13 +137,4 @@ fn ensure_base() -> Result<(), Failure> {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/fixture");
     let status = StdCommand::new(fixture).args(["base", "up", "busybox"]).status()?;
     if status.success() { Ok(()) } else { Err(format!("there is no {BASE}, and it cannot be made").into()) }
-}
-
-pub(crate) fn write_executable(path: &Path, text: &str) -> Result<(), Failure> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    fs::write(path, text)?;
-    fs::set_permissions(path, Permissions::from_mode(0o755))?;
-    Ok(())
 }

@@ -13,7 +13,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use docker_test::engine::transport::HttpClient;
 use futures_util::StreamExt;
 
-use crate::Failure;
+use crate::entry::Failure;
 use crate::ground::RESULTS;
 
 /// A connected API client.
@@ -23,11 +23,23 @@ pub(crate) async fn connect(http: &HttpClient) -> Result<Docker, Failure> {
     Ok(docker.negotiate_version().await?)
 }
 
+/// What lives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Life<'a> {
+    pub(crate) image: &'a str,
+    /// Instead of the image's own.
+    pub(crate) command: Option<&'a str>,
+    /// Instead of the engine's default one.
+    pub(crate) network: Option<&'a str>,
+    /// Its record is read once it has ended, as whoever wants to know why it ended has to.
+    pub(crate) inspected: bool,
+}
+
 /// Create, attach, start, wait, inspect, archive, remove: the calls of a run, with its container and its volume.
-pub(crate) async fn lifecycle(docker: &Docker, image: &str, name: &str) -> Result<Duration, Failure> {
+pub(crate) async fn lifecycle(docker: &Docker, life: Life<'_>, name: &str) -> Result<Duration, Failure> {
     let before = Instant::now();
     let options = CreateContainerOptionsBuilder::new().name(name).build();
-    docker.create_container(Some(options), body(image)).await?;
+    docker.create_container(Some(options), body(life)).await?;
     let options = AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true).build();
     let mut attached = docker.attach_container(name, Some(options)).await?;
     docker.start_container(name, None::<StartContainerOptions>).await?;
@@ -38,7 +50,9 @@ pub(crate) async fn lifecycle(docker: &Docker, image: &str, name: &str) -> Resul
         return Err("the test failed".into());
     }
     output.await?;
-    docker.inspect_container(name, None::<InspectContainerOptions>).await?;
+    if life.inspected {
+        docker.inspect_container(name, None::<InspectContainerOptions>).await?;
+    }
     let options = DownloadFromContainerOptionsBuilder::new().path(RESULTS).build();
     let mut archive = docker.download_from_container(name, Some(options));
     let mut size = 0;
@@ -51,7 +65,7 @@ pub(crate) async fn lifecycle(docker: &Docker, image: &str, name: &str) -> Resul
     if size == 0 { Err("the archive is empty".into()) } else { Ok(taken) }
 }
 
-fn body(image: &str) -> ContainerCreateBody {
+fn body(life: Life<'_>) -> ContainerCreateBody {
     let labels: HashMap<String, String> =
         (1..=4).map(|number| (format!("bench.{number}"), "x".repeat(40))).collect();
     let volume = Mount {
@@ -64,11 +78,16 @@ fn body(image: &str) -> ContainerCreateBody {
         ..Mount::default()
     };
     ContainerCreateBody {
-        image: Some(image.to_owned()),
+        image: Some(life.image.to_owned()),
+        cmd: life.command.map(|command| vec![command.to_owned()]),
         labels: Some(labels),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
-        host_config: Some(HostConfig { mounts: Some(vec![volume]), ..HostConfig::default() }),
+        host_config: Some(HostConfig {
+            mounts: Some(vec![volume]),
+            network_mode: life.network.map(str::to_owned),
+            ..HostConfig::default()
+        }),
         ..ContainerCreateBody::default()
     }
 }
