@@ -283,7 +283,21 @@ docker-test: --memory (set by docker-test.yaml: memory): invalid value `much`: e
 fn a_dry_run_says_what_is_known_and_begins_nothing() {
     let world = World::with_engine();
     world.write("docker-test.yaml", "version: 1\ntests:\n  shop:\n    build: ./shop\n    needs: [db]\nservices:\n  db: { build: ./db, ready: healthy }\n");
-    world.run(&["--dry-run"]).success().stdout_eq(str![]).stderr_eq("");
+    world
+        .run(&["--dry-run"])
+        .success()
+        .stdout_eq(str![[r#"
+[
+  {
+    "name": "shop",
+    "build": "./shop",
+    "plan": null,
+    "reason": "its image is built first: what it says of its tests is known then"
+  }
+]
+
+"#]])
+        .stderr_eq("");
     assert!(!world.path("tests").exists());
 }
 
