@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::entry::{Entry, Kind, clock, word};
 use super::estimate::{Busy, Estimate};
-use super::work::{Failed, Work};
+use super::work::{Failed, FailedBuild, Work};
 use crate::report::progress::words::name_of;
 use crate::report::style::Paint;
 use crate::report::text::{message, name, printable};
@@ -28,6 +28,8 @@ pub(super) struct Board {
     pub(super) counts: BTreeMap<usize, u64>,
     /// Tests that have a slot, and what is prepared before.
     work: BTreeMap<String, Work>,
+    /// Builds that failed before the tests were known, by whose they are: it is told when that one's turn comes.
+    failed_builds: BTreeMap<String, FailedBuild>,
     services: BTreeMap<String, Service>,
     estimate: Estimate,
     stopped: bool,
@@ -45,6 +47,7 @@ pub(super) struct Service {
 struct Ended<'a> {
     test: &'a str,
     outcome: Outcome,
+    label: &'static str,
     reason: Option<String>,
     attempts: u32,
     seconds: f64,
@@ -120,7 +123,9 @@ impl Board {
         match event {
             RunEvent::Queued { tests, jobs, expected_seconds } => {
                 (self.tests, self.jobs) = (*tests, *jobs);
-                self.work.clear();
+                let prepared = std::mem::take(&mut self.work).into_iter();
+                let failed = prepared.filter_map(|(of, mut work)| Some((of, work.failed_build()?)));
+                self.failed_builds.extend(failed);
                 self.estimate.queued(*expected_seconds);
             }
             RunEvent::ServiceStarting { service, image } => {
@@ -180,16 +185,12 @@ impl Board {
             RunEvent::ServiceReady { service, seconds } => {
                 progress("SERVICE", name(service), format!("ready after {}", duration(*seconds)))
             }
-            RunEvent::ServiceFailed { service, message: problem, log_tail } => Entry {
-                output: log_tail.clone(),
-                ..Entry::new(
-                    Kind::Bad,
-                    Paint::Bad,
-                    "SERVICE",
-                    name(service),
-                    format!("failed: {}", message(problem)),
-                )
-            },
+            RunEvent::ServiceFailed { service, message: problem, log_tail } => {
+                let text = format!("failed: {}", message(problem));
+                let entry = Entry::new(Kind::Bad, Paint::Bad, "SERVICE", name(service), text);
+                let build = self.failed_builds.remove(service);
+                Entry { output: log_tail.clone(), ..entry }.with_build(build)
+            }
             RunEvent::Built { image, reused: false, seconds, .. } => {
                 let text = format!("{} in {}", name(image), duration(*seconds));
                 progress("BUILD", name(of.unwrap_or_default()), text)
@@ -206,19 +207,15 @@ impl Board {
             RunEvent::TestEnded { test, outcome, cause, attempts, seconds, cases, log_tail, log, .. } => {
                 let reason = cause.as_ref().map(|cause| reason(*outcome, cause));
                 let (attempts, seconds) = (*attempts, *seconds);
-                let ended = Ended { test, outcome: *outcome, reason, attempts, seconds, cases: *cases };
-                let mut entry = self.ended(&ended, now)?;
+                let (label, outcome) = (word(*outcome, cause.as_ref()), *outcome);
+                let ended = Ended { test, outcome, label, reason, attempts, seconds, cases: *cases };
+                let entry = self.ended(&ended, now);
+                let earlier = self.failed_builds.remove(test);
+                let build = self.work.remove(test).and_then(|mut work| work.failed_build()).or(earlier);
+                let mut entry = entry?;
                 entry.output.clone_from(log_tail);
-                entry.log = log.clone().filter(|_| is_bad(*outcome));
-                let work = self.work.remove(test);
-                if let Some((step, lines)) = work.and_then(|mut work| work.failed_build())
-                    && log_tail.is_empty()
-                    && is_bad(*outcome)
-                {
-                    entry.heading = Some(format!("failed: {step}"));
-                    entry.output = lines.join("\n");
-                }
-                entry
+                entry.log = log.clone().filter(|_| is_bad(outcome));
+                entry.with_build(build.filter(|_| is_bad(outcome)))
             }
             RunEvent::Stopped { reason, tests } => {
                 let rest = match tests {
@@ -277,7 +274,7 @@ impl Board {
 
     /// Counts the test. Those that a stopped run does not come to have no line of their own.
     fn ended(&mut self, ended: &Ended<'_>, now: f64) -> Option<Entry> {
-        let Ended { test, outcome, reason, attempts, seconds, cases } = ended;
+        let Ended { test, outcome, label, reason, attempts, seconds, cases } = ended;
         *self.counts.entry(outcome.severity()).or_default() += 1;
         let of = self.work.get(*test).and_then(|work| work.of);
         if let Some(work) = self.work.get(*test).filter(|work| work.slot.is_some()) {
@@ -291,8 +288,8 @@ impl Board {
             return None;
         }
         let word = match (outcome, of) {
-            (Outcome::Flaky, Some(of)) => format!("{} {attempts}/{of}", word(*outcome)),
-            _ => word(*outcome).to_owned(),
+            (Outcome::Flaky, Some(of)) => format!("{label} {attempts}/{of}"),
+            _ => (*label).to_owned(),
         };
         let kind = match outcome {
             Outcome::Passed | Outcome::Skipped => Kind::Fine,

@@ -7,12 +7,13 @@ use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthStr as _;
 
+use super::work::FailedBuild;
 use crate::report::style::{Paint, Style};
 use crate::report::text::{inert, printable, printable_lines, truncate, wrap};
 use crate::report::wording::count;
-use crate::results::Outcome;
+use crate::results::{Cause, Outcome};
 
-/// The longest word is `DEP-FAILED`.
+/// The longest words are those with a number, such as `RETRY 2/3`.
 const WORD_WIDTH: usize = 10;
 
 /// Columns of a line of output where nothing wraps: more of a minified file helps nobody.
@@ -68,6 +69,16 @@ impl Entry {
             heading: None,
             output: String::new(),
             log: None,
+        }
+    }
+
+    /// With the step that failed and what the builder said, where nothing was printed later.
+    pub(super) fn with_build(self, build: Option<FailedBuild>) -> Self {
+        match build.filter(|_| self.output.is_empty()) {
+            Some(FailedBuild { step, lines }) => {
+                Self { heading: Some(format!("failed: {step}")), output: lines.join("\n"), ..self }
+            }
+            None => self,
         }
     }
 
@@ -142,18 +153,20 @@ fn framed(output: &str, width: usize, most: usize) -> Vec<String> {
     note.into_iter().chain(shown).collect()
 }
 
-/// The word for an outcome in a column of its own.
-pub(super) const fn word(outcome: Outcome) -> &'static str {
+/// The word for an outcome in a column of its own. A test that is not run because it passed before does not read as one
+/// that is left out for another reason.
+pub(super) const fn word(outcome: Outcome, cause: Option<&Cause>) -> &'static str {
     match outcome {
+        Outcome::Skipped if matches!(cause, Some(Cause::Cached { .. })) => "CACHED",
         Outcome::Passed => "PASS",
         Outcome::Failed => "FAIL",
         Outcome::Flaky => "FLAKY",
         Outcome::TimedOut => "TIMEOUT",
         Outcome::OutOfMemory => "OOM",
         Outcome::NotStarted => "NO-START",
-        Outcome::Aborted => "ABORTED",
+        Outcome::Aborted => "ABORT",
         Outcome::Skipped => "SKIP",
-        Outcome::DependencyFailed => "DEP-FAILED",
+        Outcome::DependencyFailed => "DEP-FAIL",
     }
 }
 

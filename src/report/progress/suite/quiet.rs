@@ -76,7 +76,7 @@ mod tests {
             both.stderr.text(),
             "      FAIL [   2.300s] (3/6) api: the test command ended with exit code 1 (10 passed, 2 failed)\n\
              \u{20}  SERVICE db: failed: it ended with exit code 1\n\
-             DEP-FAILED [         ] (5/6) cart: db, which it needs, failed: it ended with exit code 1\n"
+             \u{20} DEP-FAIL [         ] (5/6) cart: db, which it needs, failed: it ended with exit code 1\n"
         );
     }
 }

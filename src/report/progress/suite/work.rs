@@ -41,6 +41,15 @@ pub(super) struct Failed {
     pub(super) seconds: f64,
 }
 
+/// A build that came to no image.
+#[derive(Debug, PartialEq)]
+pub(super) struct FailedBuild {
+    /// The step at which it failed.
+    pub(super) step: String,
+    /// What the builder printed last.
+    pub(super) lines: Vec<String>,
+}
+
 /// What is being done.
 #[derive(Debug, PartialEq)]
 pub(super) enum Phase {
@@ -144,11 +153,11 @@ impl Work {
         (pull.fetched > 0).then_some((pull.fetched, now - pull.began))
     }
 
-    /// The step of the build that failed, and what the builder printed last.
-    pub(super) fn failed_build(&mut self) -> Option<(String, Vec<String>)> {
+    /// The build, where it came to no image.
+    pub(super) fn failed_build(&mut self) -> Option<FailedBuild> {
         let step = self.failed_step.take()?;
         self.log.flush();
-        Some((step, self.log.last().map(str::to_owned).collect()))
+        Some(FailedBuild { step, lines: self.log.last().map(str::to_owned).collect() })
     }
 
     /// The phase in words: `pulling 3/7`, `running, attempt 2, slow`.
@@ -243,7 +252,8 @@ mod tests {
         work.follow(&output, 0.0);
         work.follow(&step("1/1", "RUN false", StepStatus::Failed), 0.0);
         let lines = vec!["E: no such package".to_owned(), "and so on".to_owned()];
-        assert_eq!(work.failed_build(), Some(("[1/1] RUN false".to_owned(), lines)));
+        let failed = FailedBuild { step: "[1/1] RUN false".to_owned(), lines };
+        assert_eq!(work.failed_build(), Some(failed));
         assert_eq!(work.failed_build(), None);
     }
 }

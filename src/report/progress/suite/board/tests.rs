@@ -81,6 +81,48 @@ fn a_build_that_fails_shows_what_the_builder_said_about_this_test() {
 }
 
 #[test]
+fn a_build_that_fails_before_the_tests_are_known_is_told_when_its_turn_comes() {
+    let mut board = Board::default();
+    let output = |text: &str| RunEvent::BuildOutput { text: text.to_owned() };
+    let fails = || step("2/2", "RUN make", StepStatus::Failed);
+    let cause = Cause::NotStarted { message: "the build failed".to_owned() };
+    let starts = || step("2/2", "RUN make", StepStatus::Started);
+    let lines = follow(
+        &mut board,
+        &[
+            (Some("db"), starts()),
+            (Some("api"), starts()),
+            (Some("db"), output("of db")),
+            (Some("api"), output("of api\n")),
+            (Some("db"), fails()),
+            (Some("api"), fails()),
+            (None, queued(1, 1, None)),
+            (Some("api"), ended("api", Outcome::NotStarted, Some(cause), 0)),
+            (
+                None,
+                RunEvent::ServiceFailed {
+                    service: "db".to_owned(),
+                    message: "cannot be had".to_owned(),
+                    log_tail: String::new(),
+                },
+            ),
+        ],
+    );
+    assert_eq!(
+        lines[1..],
+        [
+            "  NO-START [         ] (1/1) api: the test did not start: the build failed",
+            "  failed: [2/2] RUN make",
+            "  | of api",
+            "   SERVICE db: failed: cannot be had",
+            "  failed: [2/2] RUN make",
+            "  | of db",
+        ]
+    );
+    assert!(board.work.is_empty() && board.failed_builds.is_empty());
+}
+
+#[test]
 fn what_is_prepared_before_the_tests_are_known_is_no_running_test() {
     let mut board = Board::default();
     let events = [
@@ -124,11 +166,29 @@ fn tests_that_a_stopped_run_does_not_come_to_are_counted_and_not_listed() {
         lines[1..],
         [
             "   STOPPED interrupted: 2 tests are not run",
-            "   ABORTED [   2.300s] (3/4) c: interrupted by SIGINT",
-            "DEP-FAILED [         ] (4/4) d: db, which it needs, failed: it ended with exit code 1",
+            "     ABORT [   2.300s] (3/4) c: interrupted by SIGINT",
+            "  DEP-FAIL [         ] (4/4) d: db, which it needs, failed: it ended with exit code 1",
         ]
     );
     assert_eq!(board.done(), 4);
+}
+
+#[test]
+fn a_test_that_is_cut_short_before_it_starts_is_at_work_no_longer() {
+    let mut board = Board::default();
+    let not_run = Some(Cause::NotRun { reason: "interrupted".to_owned() });
+    let lines = follow(
+        &mut board,
+        &[
+            (None, queued(2, 2, None)),
+            (Some("a"), preparing("a", 1, None)),
+            (Some("a"), step("1/2", "RUN make", StepStatus::Started)),
+            (None, RunEvent::Stopped { reason: "interrupted".to_owned(), tests: 1 }),
+            (Some("a"), ended("a", Outcome::Aborted, not_run, 0)),
+        ],
+    );
+    assert_eq!(lines[1..], ["   STOPPED interrupted: 1 test is not run"]);
+    assert_eq!((board.done(), board.work().count()), (1, 0));
 }
 
 #[test]

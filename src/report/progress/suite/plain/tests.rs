@@ -29,7 +29,7 @@ fn a_run_is_a_column_of_outcomes() {
        RUN r-42 of docker-test.yaml on Docker Engine 20.10.24
       PULL db: 1 layer in 3s
     QUEUED 6 tests, 2 at a time, about 30s
-      SKIP [         ] (1/6) lint: not run: nothing has changed since it passed at 2026-11-20T06:30:00Z (run r-41)
+    CACHED [         ] (1/6) lint: not run: nothing has changed since it passed at 2026-11-20T06:30:00Z (run r-41)
    SERVICE db: starting postgres:16
    WARNING flips: no swap limit here
      BUILD api: shop/api:1.4-test in 4.2s
@@ -45,7 +45,7 @@ fn a_run_is_a_column_of_outcomes() {
       PASS [   2.300s] (4/6) pay
    SERVICE db: failed: it ended with exit code 1
   | FATAL: could not open file
-DEP-FAILED [         ] (5/6) cart: db, which it needs, failed: it ended with exit code 1
+  DEP-FAIL [         ] (5/6) cart: db, which it needs, failed: it ended with exit code 1
    STOPPED 2 tests did not pass: 1 test is not run
 
 "]]

@@ -31,7 +31,7 @@ fn after_a_small_run_each_test_has_left_its_line() {
         "       RUN r-42 of docker-test.yaml on Docker Engine",
         "           20.10.24",
         "    QUEUED 6 tests, 2 at a time, about 30s",
-        "      SKIP [         ] lint",
+        "    CACHED [         ] lint",
         "           not run: nothing has changed since it passed at",
         "           2026-11-20T06:30:00Z (run r-41)",
         "   WARNING flips: no swap limit here",
@@ -52,7 +52,7 @@ fn after_a_small_run_each_test_has_left_its_line() {
         "      PASS [   2.300s] pay",
         "   SERVICE db: failed: it ended with exit code 1",
         "  | FATAL: could not open file",
-        "DEP-FAILED [         ] cart",
+        "  DEP-FAIL [         ] cart",
         "           db, which it needs, failed: it ended with exit",
         "           code 1",
         "   STOPPED 2 tests did not pass: 1 test is not run",
@@ -119,7 +119,7 @@ fn tests_without_their_service_do_not_flood_the_terminal() {
         display.event_of(&name, &ended(&name, Outcome::DependencyFailed, Some(needs_db()), 0));
     }
     let shown = terminal.shown();
-    assert_eq!(shown.matches("DEP-FAILED").count(), MAX_DEPENDENT, "{shown}");
+    assert_eq!(shown.matches("DEP-FAIL").count(), MAX_DEPENDENT, "{shown}");
     assert!(shown.ends_with("150/200 done, 150 dependency failed  0s"), "{shown}");
 }
 
