@@ -265,10 +265,10 @@ impl Board {
         } else {
             "again at once".to_owned()
         };
-        let (retry, text) = (format!("RETRY {attempt}/{of}"), format!("{why}{then}"));
+        let (retry, said) = (format!("RETRY {attempt}/{of}"), format!("{why}{then}"));
         Entry {
             clock: Some(clock(seconds)),
-            ..Entry::new(Kind::Notable, Paint::Careful, &retry, name(test), text)
+            ..Entry::new(Kind::Notable, Paint::Careful, &retry, name(test), said)
         }
     }
 
