@@ -49,8 +49,8 @@ pub(in crate::report) fn of(results: &RunResults) -> Vec<Lost<'_>> {
             all.len() - 1
         });
         let Some(lost) = all.get_mut(place) else { continue };
-        let list = if test.attempts.is_empty() { &mut lost.not_run } else { &mut lost.cut_short };
-        list.push(&test.name);
+        let tests = if test.attempts.is_empty() { &mut lost.not_run } else { &mut lost.cut_short };
+        tests.push(&test.name);
     }
     all
 }

@@ -148,6 +148,13 @@ pub async fn execute(
                 executed.failure = is_ours.then_some(failure);
                 break;
             }
+            // What was tried before is told all the same.
+            Err(failure) if number > 1 => {
+                let cause = Some(Cause::NotStarted { message: failure.to_string() });
+                executed.verdict = Verdict { outcome: Outcome::Aborted, cause, ..executed.verdict };
+                executed.failure = Some(failure);
+                break;
+            }
             attempted => attempted?,
         };
         take(&mut executed, attempted);

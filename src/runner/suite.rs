@@ -313,7 +313,8 @@ mod tests {
 
     #[test]
     fn results_keep_the_last_whole_lines_of_an_output() {
-        let lines: String = (0..5000).map(|line| format!("line {line} é\n")).collect();
+        let lines: Vec<String> = (0..5000).map(|line| format!("line {line} é\n")).collect();
+        let lines = lines.concat();
         let mut attempt = Attempt {
             number: 1,
             outcome: Outcome::Failed,

@@ -150,10 +150,9 @@ services:
     let plan = plan(&stage.engine, &found.id).await.unwrap();
     assert_eq!((plan.name.as_str(), plan.warnings.len()), (original.as_str(), 0), "{:?}", plan.warnings);
     let (id, code, output) = run(&stage, &plan).await;
-    let expected = format!(
-        "1234 /tmp hello from compose 0\nhello\nwget: bad address 'checkout:1'\n\
-         wget: can't connect to remote host (",
-    );
+    let expected = "1234 /tmp hello from compose 0\nhello\nwget: bad address 'checkout:1'\n\
+         wget: can't connect to remote host ("
+        .to_string();
     assert!(code == 0 && output.starts_with(&expected), "{output}");
     let ending = format!("Connection refused\nscratch\nread-only\nresult\n{}\n", &id[..12]);
     assert!(output.ends_with(&ending), "{output}");

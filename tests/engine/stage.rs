@@ -39,7 +39,7 @@ impl Stage {
             Engine::open(connected.http, connected.greeting, &address, local, BuilderChoice::Engine).await;
         let state = directory.path().join("state");
         let ledger = RunLedger::begin(&state, &address, BASE, None, Duration::from_mins(10)).unwrap();
-        Self { engine: engine.unwrap(), ledger, host: host.map(str::to_owned), directory: directory }
+        Self { engine: engine.unwrap(), ledger, host: host.map(str::to_owned), directory }
     }
 
     /// A directory that goes with it.

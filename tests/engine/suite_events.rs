@@ -45,7 +45,8 @@ fn events_of_tests_that_run_beside_one_another_say_whose_they_are() {
             *printed.entry(test.to_owned()).or_default() += event["text"].as_str().unwrap();
         }
     }
-    let lines = |name: &str| (1..=3000).map(|number| format!("{name} {number}\n")).collect::<String>();
+    let lines =
+        |name: &str| (1..=3000).map(|number| format!("{name} {number}\n")).collect::<Vec<_>>().concat();
     for (name, times) in [("a", 1), ("b", 1), ("c", 1), ("d", 2)] {
         assert!(printed[name] == lines(name).repeat(times), "the output of {name} is not its own");
         assert_eq!(of(&events, "test_preparing", name).count(), 1, "{name}");

@@ -56,14 +56,14 @@ tests:
 #[test]
 fn images_are_built_with_their_arguments_and_stage() {
     let system = System::of(
-        r#"
+        r"
 tests:
   plain: { build: ./plain }
   staged:
     build: { context: ./staged, dockerfile: Other, target: two, args: { WORD: hello, OUTSIDE: } }
   broken: { build: ./broken }
   missing: { build: ./nowhere }
-"#,
+",
     );
     let from = format!("FROM {BASE}\n");
     let sandbox = &system.sandbox;

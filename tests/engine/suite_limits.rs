@@ -67,7 +67,7 @@ tests:
     );
     let began = Instant::now();
     let told = system.run(124, &["--global-timeout", "8s", "--grace-period", "5s", "-j", "2"]);
-    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
     let outcomes = ["quick", "endless", "waiting", "later"].map(|name| told.outcome(name));
     assert_eq!(outcomes, ["passed", "timed_out", "timed_out", "timed_out"], "{}", told.ran.stderr);
     let reason = told.test("endless")["cause"]["reason"].as_str().unwrap();

@@ -24,14 +24,14 @@ fn tests_join_a_network_with_live_containers_and_leave_it_as_it_was() {
         serve,
     ]);
     system.suite(&format!(
-        r#"
+        r"
 network: {{ join: {network} }}
 services:
   own: {{ image: IMAGE, command: [sh, -c, 'mkdir /w; echo own >/w/index.html; exec httpd -f -p 80 -h /w'], ready: {{ port: 80 }} }}
 tests:
   live: {{ image: IMAGE, command: [sh, -c, 'for n in 1 2 3 4 5; do wget -qO- http://shop/ && exit 0; sleep 1; done; exit 1'] }}
   both: {{ image: IMAGE, needs: [own], command: [sh, -c, 'wget -qO- http://own/ && wget -qO- http://{web}/'] }}
-"#
+"
     ));
     let told = system.run(0, &[]);
     assert_eq!((told.output("live"), told.output("both")), ("live\n", "own\nlive\n"));
@@ -77,13 +77,13 @@ fn a_network_that_is_not_there_is_named_and_nothing_runs() {
 
 #[test]
 fn two_runs_at_a_time_have_services_and_networks_of_their_own() {
-    let suite = r#"
+    let suite = r"
 network: { internal: true }
 services:
   web: { image: IMAGE, command: [sh, -c, 'mkdir /w; hostname >/w/index.html; exec httpd -f -p 80 -h /w'], ready: { port: 80 } }
 tests:
   a: { image: IMAGE, needs: [web], command: [sh, -c, 'sleep 4; wget -qO- http://web/; nslookup web | grep -c ^Name'] }
-"#;
+";
     let (one, two) = (System::of(suite), System::of(suite));
     let run = |system: &System| system.sandbox.command(&["run"]).spawn().unwrap();
     let mut children = [run(&one), run(&two)];

@@ -32,14 +32,14 @@ fn integration_tests_run_beside_one_another_and_one_at_a_time_where_that_is_want
 #[test]
 fn performance_is_exclusive_and_chaos_alone() {
     let system = System::of(&format!(
-        r#"
+        r"
 tests:
   chaos1: {{ image: IMAGE, type: chaos, {LONG} }}
   load1: {{ image: IMAGE, type: performance, {LONG} }}
   a: {{ image: IMAGE, {LONG} }}
   load2: {{ image: IMAGE, type: performance, {LONG} }}
   b: {{ image: IMAGE, type: integration, {LONG} }}
-"#
+"
     ));
     let told = system.run(0, &["-j", "5"]);
     assert!(overlap(&told, "a", "b"), "{:#}", told.report);
@@ -55,7 +55,7 @@ tests:
 #[test]
 fn a_suite_changes_the_policy_of_a_type_and_of_a_test() {
     let system = System::of(&format!(
-        r#"
+        r"
 policy:
   chaos: {{ alone: false }}
   smoke: {{ exclusive: true }}
@@ -64,7 +64,7 @@ tests:
   monkey: {{ image: IMAGE, type: chaos, {LONG} }}
   a: {{ image: IMAGE, {LONG} }}
   smoke: {{ image: IMAGE, type: smoke, {LONG} }}
-"#
+"
     ));
     let told = system.run(0, &["-j", "4"]);
     assert!(overlap(&told, "load", "a") && overlap(&told, "a", "monkey"), "{:#}", told.report);
@@ -98,7 +98,7 @@ tests:
 #[test]
 fn security_has_no_network_unless_it_is_granted() {
     let system = System::of(
-        r#"
+        r"
 networks: { back: create }
 tests:
   none: { image: IMAGE, type: security, command: [ls, /sys/class/net] }
@@ -107,7 +107,7 @@ tests:
   both: { image: IMAGE, network: [back, default], command: [ls, /sys/class/net] }
   plain: { image: IMAGE, command: [ls, /sys/class/net] }
   cut: { image: IMAGE, network: none, command: [ls, /sys/class/net] }
-"#,
+",
     );
     let told = system.run(0, &[]);
     let has = |name: &str| told.output(name).split_whitespace().filter(|device| *device != "lo").count();
@@ -115,12 +115,12 @@ tests:
     assert_eq!(devices, [0, 1, 1, 2, 1, 0], "{:#}", told.report);
 
     system.suite(
-        r#"
+        r"
 policy: { security: { network: granted } }
 tests:
   granted: { image: IMAGE, type: security, command: [ls, /sys/class/net] }
   refused: { image: IMAGE, type: security, network: none, command: [ls, /sys/class/net] }
-"#,
+",
     );
     let told = system.run(0, &[]);
     assert!(told.output("granted").contains("eth0"), "{}", told.output("granted"));

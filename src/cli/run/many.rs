@@ -136,7 +136,8 @@ async fn run(
     let services = services::read(&selected.suite, &entries, app)?;
     let redactor = Arc::new(outputs::redactor(args, app, &entries, &services, secrets));
     if args.options.run.dry_run {
-        let code = dry_run::print(&entries, &connection.engine, app, &found, &redactor).await;
+        let sut = selected.tests_itself;
+        let code = dry_run::print(&entries, &connection.engine, app, &found, &redactor, sut).await;
         connection.close().await;
         return code;
     }

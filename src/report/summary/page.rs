@@ -60,15 +60,12 @@ impl Page {
     pub(super) fn remark(&mut self, paint: Paint, word: &str, text: &str) {
         let lines = wrap(&format!("{word} {text}"), self.style.width.saturating_sub(2).max(8));
         for (number, line) in lines.iter().enumerate() {
-            match line.strip_prefix(word).filter(|_| number == 0) {
-                Some(rest) => {
-                    self.text.push_str(&self.style.paint(paint, word));
-                    self.text.push_str(rest);
-                }
-                None => {
-                    self.text.push_str(if number == 0 { "" } else { "  " });
-                    self.text.push_str(&inert(line));
-                }
+            if let Some(rest) = line.strip_prefix(word).filter(|_| number == 0) {
+                self.text.push_str(&self.style.paint(paint, word));
+                self.text.push_str(rest);
+            } else {
+                self.text.push_str(if number == 0 { "" } else { "  " });
+                self.text.push_str(&inert(line));
             }
             self.text.push('\n');
         }

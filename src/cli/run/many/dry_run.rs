@@ -25,9 +25,11 @@ pub(super) async fn print(
     app: &Running,
     found: &Found,
     redactor: &Redactor,
+    tests_itself: bool,
 ) -> Result<ExitCode, Failure> {
     let (sink, _unread) = Sink::channel();
-    let planning = entries.iter().map(async |entry| plan(entry, engine, app, found, &sink).await);
+    let planning =
+        entries.iter().map(async |entry| plan(entry, engine, app, found, &sink, tests_itself).await);
     let plans: Vec<(Value, bool)> = futures_util::stream::iter(planning).buffered(PLANS).collect().await;
     let all_planned = plans.iter().all(|(_, is_plan)| *is_plan);
     let plans: Vec<Value> = plans.into_iter().map(|(plan, _)| plan).collect();
@@ -36,12 +38,19 @@ pub(super) async fn print(
     Ok(if all_planned { ExitCode::Success } else { ExitCode::Error })
 }
 
-async fn plan(entry: &Entry, engine: &Engine, app: &Running, found: &Found, sink: &Sink) -> (Value, bool) {
+async fn plan(
+    entry: &Entry,
+    engine: &Engine,
+    app: &Running,
+    found: &Found,
+    sink: &Sink,
+    tests_itself: bool,
+) -> (Value, bool) {
     if let Some(build) = &entry.build {
         let said = "its image is built first: what it says of its tests is known then";
         return (json!({ "name": entry.name, "build": build.context, "plan": null, "reason": said }), true);
     }
-    if entry.container.is_some() {
+    if entry.container.is_some() || tests_itself {
         let said = "a container of the engine, re-created from its own configuration";
         return (json!({ "name": entry.name, "container": entry.name, "plan": null, "reason": said }), true);
     }

@@ -14,15 +14,21 @@ use crate::suite::policy::{Access, Policy};
 const NONE: &str = "none";
 
 /// The networks that these names mean in the suite: all that have to be there before the first container.
+///
+/// Where no service is on it and nobody asks for it, there is no network of the run: the engine's default one does, and
+/// each container starts sooner.
 pub(super) fn wanted<'a>(
     document: &'a Document,
+    has_services: bool,
     named: impl IntoIterator<Item = Option<&'a Names>>,
 ) -> BTreeMap<&'a str, &'a Network> {
+    let is_usual = document.network == Network::default();
     let mut keys: BTreeSet<&str> = BTreeSet::new();
     for own in named {
         match own {
             Some(own) if !own.0.is_empty() => keys.extend(own.0.iter().map(String::as_str)),
-            _ => _ = keys.insert(DEFAULT),
+            _ if has_services || !is_usual => _ = keys.insert(DEFAULT),
+            _ => {}
         }
     }
     let find = |key: &'a str| match key {
@@ -92,8 +98,11 @@ mod tests {
         };
         let (back, none) = (names(&["back"]), names(&["none"]));
         let keys = |list: &[Option<&Names>]| {
-            wanted(&document, list.iter().copied()).into_keys().map(str::to_owned).collect::<Vec<_>>()
+            wanted(&document, true, list.iter().copied()).into_keys().map(str::to_owned).collect::<Vec<_>>()
         };
+        let without = |names: Option<&Names>| wanted(&document, false, [names]).into_keys().count();
+        let default = self::tests::names(&["default"]);
+        assert_eq!((without(None), without(Some(&default))), (0, 1), "nobody is there to be found");
         assert_eq!(keys(&[Some(&back), None]), ["back", "default"]);
         assert_eq!(keys(&[Some(&none)]), Vec::<String>::new());
     }

@@ -1,7 +1,7 @@
 //! The middle of a run of many: everything is planned, then the dispatcher runs it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,9 +129,10 @@ impl Stage<'_> {
         };
         let mut interrupts = self.app.interrupts.clone();
         let passed = RefCell::new(cached);
+        let failed = RefCell::default();
         let on_end = |at: usize, finished: &Finished| {
             let (Some(test), Some(known_as)) = (tests.get(at), known_as.get(at)) else { return };
-            self.note(test, known_as, finished, keys.as_ref(), &passed);
+            self.note(test, known_as, finished, keys.as_ref(), &passed, &failed);
         };
         let mut ended = dispatcher::run(&run, &mut interrupts, on_end).await?;
         if let Some(composed) = composed {
@@ -170,7 +171,8 @@ impl Stage<'_> {
         }
         let tests = entries.iter().map(|entry| entry.test.network.as_ref());
         let named = tests.chain(services.iter().map(services::Read::network));
-        let mut wanted = networks::wanted(&self.selected.suite.document, named);
+        let has_services = !services.is_empty() || composed.is_some();
+        let mut wanted = networks::wanted(&self.selected.suite.document, has_services, named);
         if shared.is_some() {
             wanted.remove(run_networks::DEFAULT);
         }
@@ -238,13 +240,19 @@ impl Stage<'_> {
         finished: &Finished,
         keys: Option<&Keys<'_>>,
         passed: &RefCell<BTreeMap<String, Option<String>>>,
+        failed: &RefCell<BTreeSet<String>>,
     ) {
         self.recording.test(known_as, &finished.result);
         let has_passed = recording::has_passed(&finished.result, finished.exit == ExitCode::Success);
         let (Some(keys), Some(recipe)) = (keys, &finished.recipe_key) else { return };
         let key = keys.of(test, recipe, &passed.borrow());
         if let Some(key) = key {
-            self.recording.verdict(key.clone(), known_as, has_passed);
+            // Repeated, it has passed only if it always has.
+            let has_failed = failed.borrow().contains(&key);
+            if !has_passed {
+                failed.borrow_mut().insert(key.clone());
+            }
+            self.recording.verdict(key.clone(), known_as, has_passed && !has_failed);
             if has_passed {
                 passed.borrow_mut().insert(test.name.clone(), Some(key));
             }
