@@ -13,11 +13,9 @@ pub mod stored;
 pub mod tap;
 pub mod verdict;
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
-pub use merge::MergedRun;
+pub use merge::{MergedRun, worst_outcome};
 pub use service::ServiceResult;
 
 /// What became of a test.
@@ -312,19 +310,6 @@ impl TestResult {
     pub fn last_attempt(&self) -> Option<&Attempt> {
         self.attempts.last()
     }
-}
-
-/// What a run of these tests has come to: the worst of them. Those that were not run because another one did not pass say
-/// nothing that it does not say itself.
-#[must_use]
-pub fn worst_outcome(tests: &[TestResult]) -> Option<Outcome> {
-    let names: BTreeSet<&str> = tests.iter().map(|test| test.name.as_str()).collect();
-    let follows = |test: &TestResult| match &test.cause {
-        Some(Cause::DependencyFailed { service, .. }) => names.contains(service.as_str()),
-        _ => false,
-    };
-    let own = tests.iter().filter(|test| !follows(test)).map(|test| test.outcome);
-    own.max_by_key(|outcome| outcome.severity())
 }
 
 /// The whole run.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Outcome, RunResults, TestResult};
+use super::{Cause, Outcome, RunResults, TestResult};
 use crate::error::{Category, Diagnose};
 use crate::exit_code::ExitCode;
 
@@ -32,6 +32,19 @@ impl Outcome {
     pub fn severity(self) -> usize {
         Self::ALL.iter().position(|outcome| *outcome == self).unwrap_or_default()
     }
+}
+
+/// What a run of these tests has come to: the worst of them. Those that were not run because another one did not pass say
+/// nothing that it does not say itself.
+#[must_use]
+pub fn worst_outcome(tests: &[TestResult]) -> Option<Outcome> {
+    let names: BTreeSet<&str> = tests.iter().map(|test| test.name.as_str()).collect();
+    let follows = |test: &TestResult| match &test.cause {
+        Some(Cause::DependencyFailed { service, .. }) => names.contains(service.as_str()),
+        _ => false,
+    };
+    let own = tests.iter().filter(|test| !follows(test)).map(|test| test.outcome);
+    own.max_by_key(|outcome| outcome.severity())
 }
 
 /// One of the runs that a document was merged from.

@@ -2,7 +2,7 @@
 //!
 //! Owns the order of these steps, so that files come out and nothing is left whatever way the container ends.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,7 @@ use super::supervise::{Lost, Supervised, supervise};
 use super::writable::make_writable;
 use crate::engine::docker::{Creation, ResultsVolume};
 use crate::engine::{Engine, EngineError, ResourceKind};
-use crate::error::{Category, Diagnose, Failure};
+use crate::error::Failure;
 use crate::ledger::{LostRun, RunLedger};
 use crate::metadata::labels::ours;
 use crate::plan::{Source, TestPlan};
@@ -204,7 +204,8 @@ async fn run_created(
 ) -> Result<Ran, Failure> {
     let (engine, id) = (context.engine, container.id);
     let spec = &context.plan.container;
-    let outlet = open_outlet(context).await?;
+    let sink = context.stream.then(|| context.sink.clone());
+    let outlet = Outlet::open(sink, context.place.log.as_deref()).await?;
     let mut attached = match engine.attach(id, context.stdin, spec.tty).await {
         Ok(attached) => attached,
         // Podman sets the container up before it attaches: what is wrong with the command is seen here already.
@@ -356,25 +357,4 @@ fn finished(plan: &TestPlan, attempt: &Attempt) -> RunEvent {
         seconds: attempt.seconds,
         cases: attempt.cases,
     }
-}
-
-/// The log cannot be made.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write the log {}", path.display())]
-struct LogError {
-    path: PathBuf,
-    source: std::io::Error,
-}
-
-impl Diagnose for LogError {
-    fn category(&self) -> Category {
-        Category::Environment
-    }
-}
-
-async fn open_outlet(context: &AttemptContext<'_>) -> Result<Outlet, Failure> {
-    let sink = context.stream.then(|| context.sink.clone());
-    let log = context.place.log.as_deref();
-    let opened = Outlet::open(sink, log).await;
-    Ok(opened.map_err(|source| LogError { path: log.map(Path::to_owned).unwrap_or_default(), source })?)
 }

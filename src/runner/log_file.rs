@@ -4,13 +4,29 @@
 //! and said at the end of the file.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
+use crate::error::{Category, Diagnose};
+
 /// What one log may take of the disk.
 pub const LIMIT: u64 = 1024 * 1024 * 1024;
+
+/// A log cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the log {}", path.display())]
+pub struct LogError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Diagnose for LogError {
+    fn category(&self) -> Category {
+        Category::Environment
+    }
+}
 
 /// A log being written.
 #[derive(Debug)]
@@ -23,10 +39,11 @@ pub struct LogFile {
 
 impl LogFile {
     /// Creates the file, for its owner alone: a test may print what is nobody's business.
-    pub async fn create(path: &Path, limit: u64) -> io::Result<Self> {
+    pub async fn create(path: &Path, limit: u64) -> Result<Self, LogError> {
         let mut options = tokio::fs::OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
-        let file = BufWriter::new(options.open(path).await?);
+        let file = options.open(path).await.map_err(|source| LogError { path: path.to_owned(), source })?;
+        let file = BufWriter::new(file);
         Ok(Self { file, left: limit, dropped: 0, broken: None })
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::event::OutputStream;
-use super::log_file::{self, LogFile};
+use super::log_file::{self, LogError, LogFile};
 use super::{Room, Sink};
 use crate::engine::docker::Attached;
 use crate::redact::{RedactStream, Redactor};
@@ -123,7 +123,7 @@ impl Out {
 
 impl Outlet {
     /// Opens the log, where there is to be one.
-    pub(super) async fn open(sink: Option<Sink>, log: Option<&std::path::Path>) -> std::io::Result<Self> {
+    pub(super) async fn open(sink: Option<Sink>, log: Option<&std::path::Path>) -> Result<Self, LogError> {
         let log = match log {
             Some(path) => Some(LogFile::create(path, log_file::LIMIT).await?),
             None => None,

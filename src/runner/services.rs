@@ -3,6 +3,8 @@
 //! Owns their states and results. When something happens to one is heard from the futures that it hands out; what that
 //! means to tests is the dispatcher's to say.
 
+mod project;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -11,11 +13,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use project::Project;
+pub(super) use project::cause_of;
+use project::last_lines;
+
 use super::Sink;
 use super::event::RunEvent;
 use super::secret_files::SecretFiles;
 use super::service::{self, Ended, Service, ServiceContext, ServiceFailure};
-use crate::compose::Started;
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::ledger::RunLedger;
@@ -24,9 +29,6 @@ use crate::redact::Redactor;
 use crate::results::{Cause, Outcome, ServiceResult};
 use crate::signal;
 use crate::suite::document::Condition;
-
-/// Lines of a service's output that go into the cause of every test that needed it.
-const CAUSE_LINES: usize = 20;
 
 /// A service as the run is handed it.
 #[derive(Debug)]
@@ -85,24 +87,6 @@ enum State {
     Failed {
         cause: Cause,
     },
-}
-
-/// Services of a compose project: all started before the first test, and removed with the project.
-#[derive(Debug)]
-pub struct Project {
-    /// Their names, those of services that they depend on among them.
-    pub names: Vec<String>,
-    /// The services, or which of them is of no use.
-    pub started: Result<Started, ServiceFailure>,
-}
-
-/// What a failure of a service is to those who need it.
-pub(super) fn cause_of(failure: &ServiceFailure) -> Cause {
-    Cause::DependencyFailed {
-        service: failure.service.clone(),
-        message: failure.problem.clone(),
-        log_tail: last_lines(&failure.log_tail, CAUSE_LINES),
-    }
 }
 
 /// All services of a run.
@@ -253,7 +237,7 @@ impl<'a> Services<'a> {
             message: message.clone(),
             log_tail: tail.to_owned(),
         });
-        let cause = Cause::DependencyFailed { service, message, log_tail: last_lines(tail, CAUSE_LINES) };
+        let cause = Cause::DependencyFailed { service, message, log_tail: last_lines(tail) };
         self.record(at, Outcome::Failed, Some(own), seconds, tail);
         if let Some(state) = self.states.get_mut(at) {
             // Its container, if it still has one, is the ledger's to remove; its log was followed to the end.
@@ -366,9 +350,4 @@ impl<'a> Services<'a> {
 fn end_of<'a>(at: usize, end: Option<impl Future<Output = Ended> + 'a>) -> Option<Happening<'a>> {
     let end = end?;
     Some(Box::pin(async move { Happened::Ended(at, end.await) }))
-}
-
-fn last_lines(text: &str, most: usize) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(most)..).unwrap_or_default().join("\n")
 }

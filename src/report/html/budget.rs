@@ -8,11 +8,11 @@ use crate::report::wording::is_bad;
 use crate::results::{Attempt, CaseStatus, RunResults};
 
 /// Bytes that all log tails of failed attempts share, and those of good ones.
-const BAD_LOGS: usize = 640 << 10;
+const BAD_LOGS: usize = 512 << 10;
 const GOOD_LOGS: usize = 128 << 10;
 
 /// Bytes that the texts of all failed cases share.
-const CASE_TEXTS: usize = 640 << 10;
+const CASE_TEXTS: usize = 512 << 10;
 
 /// Cases that are listed by name.
 const CASES: usize = 20_000;

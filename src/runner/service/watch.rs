@@ -78,9 +78,7 @@ impl Watch {
         log: &Path,
         wanted: Option<Text>,
     ) -> Result<Self, Failure> {
-        let file = LogFile::create(log, log_file::LIMIT)
-            .await
-            .map_err(|source| LogError { path: log.to_owned(), source })?;
+        let file = LogFile::create(log, log_file::LIMIT).await?;
         let heard = Arc::new(Mutex::new(Heard::default()));
         let pump = tokio::spawn(pump(attached, redactor, file, Arc::clone(&heard), wanted));
         let (sender, ended) = watch::channel(None);
@@ -197,20 +195,6 @@ impl Heard {
                 self.counted = false;
             }
         }
-    }
-}
-
-/// A log file cannot be made.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write the log {}", path.display())]
-struct LogError {
-    path: std::path::PathBuf,
-    source: std::io::Error,
-}
-
-impl crate::error::Diagnose for LogError {
-    fn category(&self) -> crate::error::Category {
-        crate::error::Category::Environment
     }
 }
 
