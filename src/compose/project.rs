@@ -84,6 +84,22 @@ impl Project {
         depends_on.iter().map(|dependency| dependency.service.clone()).collect()
     }
 
+    /// Makes sure that it has all of these services.
+    pub fn check(&self, needed: &BTreeSet<String>) -> Result<(), ComposeError> {
+        let Some(unknown) = needed.iter().find(|name| !self.config.services.contains_key(*name)) else {
+            return Ok(());
+        };
+        let names = self.config.services.keys().map(String::as_str);
+        let nearest = nearest(unknown, names).map(str::to_owned);
+        Err(ComposeError::Unknown { service: unknown.clone(), files: self.named(), nearest })
+    }
+
+    /// These services and all that they depend on.
+    #[must_use]
+    pub fn with_dependencies(&self, wanted: &BTreeSet<String>) -> BTreeSet<String> {
+        self.config.with_dependencies(wanted)
+    }
+
     /// Joins or starts `needed` services and what they depend on, and waits until they are ready.
     ///
     /// What it starts is of a project named after the run, written down in the ledger, and removed by it whole. A run has
@@ -95,13 +111,7 @@ impl Project {
         context: &ComposeContext<'_>,
         interrupts: &mut signal::Receiver,
     ) -> Result<Result<Started, ServiceFailure>, Failure> {
-        if let Some(unknown) = needed.iter().find(|name| !self.config.services.contains_key(*name)) {
-            let names = self.config.services.keys().map(String::as_str);
-            let nearest = nearest(unknown, names).map(str::to_owned);
-            return Err(
-                ComposeError::Unknown { service: unknown.clone(), files: self.named(), nearest }.into()
-            );
-        }
+        self.check(needed)?;
         let mut cancelled = interrupts.clone();
         // What is dropped in the middle ends the tool; the ledger has what it made.
         tokio::select! {

@@ -79,9 +79,10 @@ impl Started {
     }
 
     /// Resolves when the first of these services has died, with its end and its last lines; never for those that end
-    /// with exit code 0. May be dropped and called again.
-    pub async fn ended(&self) -> ServiceFailure {
-        let running = self.services.iter().filter(|service| !service.is_done);
+    /// with exit code 0, nor for those that are `known` to be dead. May be dropped and called again.
+    pub async fn ended(&self, known: &BTreeSet<String>) -> ServiceFailure {
+        let running =
+            self.services.iter().filter(|service| !service.is_done && !known.contains(&service.name));
         let mut ends: FuturesUnordered<_> = running
             .flat_map(|service| service.containers.iter().map(move |container| (service, container)))
             .map(async |(service, container)| (service, container, self.follow(container).await))

@@ -89,10 +89,11 @@ pub async fn run(
         slots: BTreeMap::new(),
         finished: suite.tests.iter().map(|_| None).collect(),
         cause_of_stop: None,
+        out_of_time: false,
         on_end,
     };
     dispatcher.run(&ground, interrupts).await;
-    let out_of_time = matches!(dispatcher.cause_of_stop, Some((Outcome::TimedOut, _)));
+    let out_of_time = dispatcher.out_of_time;
     let tests = suite.tests.iter().zip(dispatcher.finished).map(|(test, finished)| {
         let never = || test.not_run(Outcome::Aborted, Cause::NotRun { reason: "the run ended".to_owned() });
         finished.unwrap_or_else(never)
@@ -116,6 +117,8 @@ struct Dispatcher<'a, F> {
     finished: Vec<Option<Finished>>,
     /// What it means to a test that the run was stopped before its turn.
     cause_of_stop: Option<(Outcome, Cause)>,
+    /// The time for the whole run is over.
+    out_of_time: bool,
     on_end: F,
 }
 
@@ -138,7 +141,7 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
                 break;
             }
             let time_is_over = async {
-                match until.filter(|_| self.cause_of_stop.is_none()) {
+                match until.filter(|_| !self.out_of_time) {
                     Some(until) => sleep_until(until).await,
                     None => std::future::pending().await,
                 }

@@ -140,19 +140,20 @@ pub async fn execute(
             Err(_) if !rebuilt && is_gone(execution, &image).await => {
                 rebuilt = true;
                 execution.builds.forget(execution.plan);
-                image = test_image(execution, None, interrupts).await?.image_id;
+                match test_image(execution, None, interrupts).await {
+                    Ok(built) => image = built.image_id,
+                    Err(failure) if number > 1 => {
+                        executed.failure = Some(failure);
+                        break;
+                    }
+                    Err(failure) => return Err(failure),
+                }
                 continue;
             }
+            // What was tried before is told all the same. An interrupt tells itself.
             Err(failure) if number > 1 => {
                 let is_ours = interrupts.borrow().count == 0;
                 executed.failure = is_ours.then_some(failure);
-                break;
-            }
-            // What was tried before is told all the same.
-            Err(failure) if number > 1 => {
-                let cause = Some(Cause::NotStarted { message: failure.to_string() });
-                executed.verdict = Verdict { outcome: Outcome::Aborted, cause, ..executed.verdict };
-                executed.failure = Some(failure);
                 break;
             }
             attempted => attempted?,

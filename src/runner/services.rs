@@ -5,7 +5,7 @@
 
 mod project;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -84,6 +84,8 @@ enum State {
     },
     /// It was a job, and is done; or it is not needed any more.
     Done,
+    /// It was given up before it was ready.
+    GivenUp,
     Failed {
         cause: Cause,
     },
@@ -204,7 +206,7 @@ impl<'a> Services<'a> {
     /// One never was ready. Says what it is to those who need it; nothing where nobody does any more.
     pub(super) fn failed(&mut self, at: usize, failure: &ServiceFailure, sink: &Sink) -> Option<Cause> {
         if failure.interrupted {
-            self.set(at, State::Done);
+            self.set(at, State::GivenUp);
             return None;
         }
         let seconds = match self.states.get(at) {
@@ -262,6 +264,16 @@ impl<'a> Services<'a> {
             Some(_) => None,
             None => self.lost.get(*name).cloned(),
         })
+    }
+
+    /// Whether there is a service of that name among these.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.index.contains_key(name)
+    }
+
+    /// Services of a compose project that cannot be used any more.
+    pub(super) fn lost_names(&self) -> BTreeSet<String> {
+        self.lost.keys().cloned().collect()
     }
 
     /// A service of a compose project cannot be used any more.

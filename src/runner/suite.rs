@@ -172,7 +172,7 @@ impl Test {
         let exit = match (outcome, &cause) {
             (Outcome::TimedOut, _) => ExitCode::TimedOut,
             (_, Cause::Interrupted { signal }) => ExitCode::Signal(*signal),
-            (Outcome::DependencyFailed, _) => ExitCode::Error,
+            (Outcome::DependencyFailed | Outcome::Aborted, _) => ExitCode::Error,
             // Whatever stopped the run has an exit code of its own.
             _ => ExitCode::Success,
         };

@@ -9,6 +9,7 @@ mod browser;
 mod fixture;
 mod stage;
 mod suite_system;
+mod suite_watch;
 mod support;
 
 mod build_command;
@@ -45,6 +46,7 @@ mod sources;
 mod streams;
 mod suite_attempts;
 mod suite_cache;
+mod suite_compose;
 mod suite_containers;
 mod suite_crash;
 mod suite_dependencies;

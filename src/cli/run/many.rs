@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::application::Running;
+use super::super::application::{Interrupted, Running};
 use super::super::connect::{self, Connection};
 use super::super::{flags, terminal};
 use super::conclude::{Started, Telling, conclude};
@@ -48,6 +48,7 @@ use crate::runner::Sink;
 use crate::runner::event::RunEvent;
 use crate::runner::housekeeping::Housekeeping;
 use crate::settings::Settings;
+use crate::signal;
 use crate::suite::listing::Listing;
 use done::Done;
 use entry::Entry;
@@ -77,8 +78,8 @@ pub(super) async fn execute(args: RunArgs, app: Running) -> Result<ExitCode, Fai
         single::after_failure(&interrupts)
     };
     let mut only = None;
+    let mut watched = Watched::default();
     loop {
-        let mut watched = Watched::default();
         let code = match Box::pin(run(&args, origin, &base, &app, only, &mut watched)).await {
             Ok(code) => code,
             Err(failure) => fails(&failure),
@@ -117,7 +118,15 @@ async fn run(
     let reports = outputs::open_reports(args, base, origin.suite(), app)?;
     let connection = connect::connect(&args.options.engine, app).await?;
     let found = Found::default();
-    let mut selected = select::select(args, origin, base, app, &connection, &found).await?;
+    // Nothing is made yet: what is waited for can be left.
+    let mut cancelled = app.interrupts.clone();
+    let mut selected = tokio::select! {
+        selected = select::select(args, origin, base, app, &connection, &found) => selected?,
+        state = signal::wait_for(&mut cancelled, 1) => {
+            return Err(Interrupted { signal: state.signal }.into());
+        }
+    };
+    let is_part = only.is_some();
     selected.wanted.only = only;
     let state = app.state_dir()?;
     let mut memory = Memory::open(&state).await;
@@ -129,10 +138,16 @@ async fn run(
     }
     let settings = settings_of(&selected, app)?;
     let mut lines = CommandLines::new(app, &selected.suite, settings.as_ref(), base.clone());
-    let (entries, mut secrets) = planner::entries(&listing, &selected, &mut lines)?;
+    let (mut entries, mut secrets) = planner::entries(&listing, &selected, &mut lines)?;
+    if let Some(project) = &selected.project {
+        compose::settle_needs(project, &selected.suite, &mut entries)?;
+    }
     secrets.extend(planner::container_secrets(&entries, &connection.engine, &found).await?);
     secrets.extend(selected.project.iter().flat_map(Project::secrets).map(str::to_owned));
-    *watched = Watched::of(&selected, &entries, &base.results_dir, app);
+    if args.many.watch {
+        let these = Watched::of(&selected, &entries, &base.results_dir, app);
+        watched.renew(these, is_part, &args.options.engine, app).await;
+    }
     let services = services::read(&selected.suite, &entries, app)?;
     let redactor = Arc::new(outputs::redactor(args, app, &entries, &services, secrets));
     if args.options.run.dry_run {

@@ -169,12 +169,19 @@ impl Engine {
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
         let mut stream = Box::pin(self.docker.logs(container, Some(options)));
         let mut said = Vec::new();
+        let mut is_cut = false;
         while let Some(part) = stream.next().await {
             let part: LogOutput =
                 part.map_err(|error| refine("read the log of", "container", container, error))?;
             said.extend_from_slice(part.as_ref());
             let excess = said.len().saturating_sub(TAIL);
             said.drain(..excess);
+            is_cut |= excess > 0;
+        }
+        if is_cut {
+            // Half a line may hold half a secret, which nobody would know for one.
+            let begin = said.iter().position(|byte| *byte == b'\n').map_or(said.len(), |end| end + 1);
+            said.drain(..begin);
         }
         Ok(String::from_utf8_lossy(&said).into_owned())
     }

@@ -140,6 +140,7 @@ impl<F: FnMut(usize, &Finished)> Dispatcher<'_, F> {
     }
 
     pub(super) fn time_is_over(&mut self) {
+        self.out_of_time = true;
         let limit = duration::human(self.suite.time.unwrap_or_default());
         let reason = format!("the time for the whole run, {limit}, is over");
         let cause = Cause::NotRun { reason: reason.clone() };
@@ -151,7 +152,7 @@ impl<F: FnMut(usize, &Finished)> Dispatcher<'_, F> {
     }
 }
 
-fn services_of(needs: &[Need]) -> impl Iterator<Item = &str> {
+pub(super) fn services_of(needs: &[Need]) -> impl Iterator<Item = &str> {
     needs.iter().filter_map(|need| match need {
         Need::Service(name) => Some(name.as_str()),
         Need::Test(_) => None,

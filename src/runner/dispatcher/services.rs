@@ -1,8 +1,11 @@
 //! Services come and go: when they are started and taken down, and what the end of one means to tests.
 
+use std::collections::BTreeSet;
+
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use super::ends::services_of;
 use super::{CHAOS, Dispatcher, Finished};
 use crate::error::Failure;
 use crate::results::{Cause, Outcome};
@@ -39,13 +42,14 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
 
     /// Services of a compose project are there already, or are not to be had.
     pub(super) fn begin_with_project(&mut self) -> Option<Happening<'a>> {
+        self.lose_unknown();
         let project = self.suite.project?;
         match &project.started {
-            Ok(started) => {
+            Ok(_) => {
                 for name in &project.names {
                     self.scheduler.service_ready(name);
                 }
-                Some(Box::pin(async move { Happened::Lost(started.ended().await) }))
+                self.watch_project()
             }
             Err(failure) => {
                 let cause = cause_of(failure);
@@ -53,6 +57,27 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
                     self.lose_named(name, &cause);
                 }
                 None
+            }
+        }
+    }
+
+    /// Hears of the next service of the project that ends.
+    fn watch_project(&self) -> Option<Happening<'a>> {
+        let started = self.suite.project?.started.as_ref().ok()?;
+        let known = self.services.lost_names();
+        Some(Box::pin(async move { Happened::Lost(started.ended(&known).await) }))
+    }
+
+    /// Nobody would ever start a service that is nowhere, and those that need it would wait for ever.
+    fn lose_unknown(&mut self) {
+        let names: BTreeSet<&str> =
+            self.suite.tests.iter().flat_map(|test| services_of(&test.needs)).collect();
+        let project = self.suite.project.map(|project| project.names.as_slice()).unwrap_or_default();
+        for name in names {
+            if !self.services.has(name) && !project.iter().any(|known| known == name) {
+                let (service, message) = (name.to_owned(), "there is no such service".to_owned());
+                let cause = Cause::DependencyFailed { service, message, log_tail: String::new() };
+                self.lose_named(name, &cause);
             }
         }
     }
@@ -103,6 +128,7 @@ impl<'a, F: FnMut(usize, &Finished)> Dispatcher<'a, F> {
                     log_tail: failure.log_tail.clone(),
                 });
                 self.lose_named(&failure.service, &cause);
+                return self.watch_project();
             }
             Happened::Removed(problem) => {
                 self.services.removed();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::super::application::Running;
+use super::super::super::application::{Interrupted, Running};
 use super::super::super::connect::Connection;
 use super::super::RunArgs;
 use super::entry::{self, Entry};
@@ -57,6 +57,27 @@ pub(super) async fn load(
     Ok(Some(Project::load(tool, files, app.environment.current_dir()).await?))
 }
 
+/// Makes sure that the project has the services that tests need and the suite does not have, and gives each test those
+/// that its services need in turn: whichever of them dies, it is known whose ground that was.
+pub(super) fn settle_needs(project: &Project, suite: &Suite, entries: &mut [Entry]) -> Result<(), Failure> {
+    for entry in entries {
+        let here = suite.document.services.here();
+        let is_here = |name: &str| here.is_some_and(|services| services.get(name).is_some());
+        let names = entry.needs.iter().filter_map(|need| match need {
+            Need::Service(name) if !is_here(name) => Some(name.clone()),
+            Need::Service(_) | Need::Test(_) => None,
+        });
+        let wanted: BTreeSet<String> = names.collect();
+        project.check(&wanted)?;
+        for name in project.with_dependencies(&wanted) {
+            if !wanted.contains(&name) {
+                entry.needs.push(Need::Service(name));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The services of the project that these tests need.
 pub(super) fn needed(project: &Project, entries: &[Entry]) -> BTreeSet<String> {
     let names = entries.iter().flat_map(|entry| &entry.needs).filter_map(|need| match need {
@@ -103,7 +124,13 @@ pub(super) async fn start(
                 sink.event(RunEvent::ServiceReady { service: service.name.clone(), seconds });
             }
             if is_test {
-                sut = Some(project.sut_container(started, &context).await?);
+                // What is dropped ends the tool; the ledger has what it made.
+                sut = Some(tokio::select! {
+                    container = project.sut_container(started, &context) => container?,
+                    state = signal::wait_for(interrupts, 1) => {
+                        return Err(Interrupted { signal: state.signal }.into());
+                    }
+                });
             }
         }
         Err(failure) => sink.event(RunEvent::ServiceFailed {

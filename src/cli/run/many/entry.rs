@@ -88,7 +88,7 @@ impl Diagnose for SecretError {
 }
 
 /// The values of secrets, apart: as variables, and as files.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct SecretValues {
     pub(super) variables: Vec<(String, String)>,
     files: Vec<(String, Vec<u8>)>,

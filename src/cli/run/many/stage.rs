@@ -95,7 +95,11 @@ impl Stage<'_> {
         }
         let joins = self.selected.suite.document.network.join.is_some();
         let is_open = joins || composed.is_some();
-        let keys = self.cache_secret.map(|secret| Keys::new(secret, &services, is_open));
+        let document = &self.selected.suite.document;
+        let suite_networks = format!("{:?} {:?}", document.network, document.networks);
+        let run_id = self.ledger.run_id();
+        let keys =
+            self.cache_secret.map(|secret| Keys::new(secret, &services, is_open, suite_networks, run_id));
         let cached = match keys.as_ref().filter(|_| args.many.cached) {
             Some(keys) => self.skip_cached(&mut tests, keys).await?,
             None => BTreeMap::new(),

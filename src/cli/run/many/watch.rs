@@ -35,6 +35,8 @@ pub(super) struct Watched {
     results: PathBuf,
     /// By names in history.
     tests: BTreeMap<String, Ingredients>,
+    /// What it looked like when the run began: what changes meanwhile is a change too.
+    before: Option<Look>,
 }
 
 /// What one test is made of.
@@ -72,7 +74,19 @@ impl Watched {
             }
         }
         let suite = selected.is_written.then(|| entry::absolute(selected.suite.path(), &app.environment));
-        Self { suite, results: results.to_owned(), tests }
+        Self { suite, results: results.to_owned(), tests, before: None }
+    }
+
+    /// Watches what a run that begins is made of. A run of some tests adds to what is watched already.
+    pub(super) async fn renew(&mut self, these: Self, is_part: bool, flags: &EngineFlags, app: &Running) {
+        let known = std::mem::take(&mut self.tests);
+        *self = these;
+        if is_part {
+            for (name, made) in known {
+                self.tests.entry(name).or_insert(made);
+            }
+        }
+        self.before = Some(self.look(flags, app).await);
     }
 
     /// Whether there is nothing to be watched, because nothing was run.
@@ -81,12 +95,16 @@ impl Watched {
     }
 
     /// Waits for a change, and until nothing changes any more: a build or a checkout takes its time.
-    pub(super) async fn change(&self, flags: &EngineFlags, app: &Running) -> Result<Changed, Failure> {
+    pub(super) async fn change(&mut self, flags: &EngineFlags, app: &Running) -> Result<Changed, Failure> {
         let tests = count(self.tests.len() as u64, "test");
-        terminal::note(&format!("docker-test: watching what {tests} are made of; Ctrl-C ends it\n"));
+        terminal::note(&format!("docker-test: watching {tests} and what goes into them; Ctrl-C ends it\n"));
         let mut interrupts = app.interrupts.clone();
+        let before = self.before.take();
         let watching = async {
-            let before = self.look(flags, app).await;
+            let before = match before {
+                Some(before) => before,
+                None => self.look(flags, app).await,
+            };
             loop {
                 tokio::time::sleep(INTERVAL).await;
                 let mut now = self.look(flags, app).await;
