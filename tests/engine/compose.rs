@@ -280,7 +280,7 @@ async fn a_service_that_fails_is_named_with_its_end_and_last_words_wherever_it_s
         let failure = match outcome {
             Err(failure) => failure,
             // It may run for just long enough to be seen so.
-            Ok(started) => started.ended().await,
+            Ok(started) => started.ended(&BTreeSet::new()).await,
         };
         assert_eq!(failure.service, "db");
         assert!(failure.problem.starts_with("ended with exit code 7"), "{failure}");
@@ -339,14 +339,14 @@ async fn an_end_later_on_is_noticed_unless_it_is_a_good_one() {
     );
     let stage = Stage::new(&file).await;
     let started = stage.start(&["db", "job"]).await.unwrap().unwrap();
-    let failure = tokio::time::timeout(Duration::from_secs(30), started.ended()).await.unwrap();
+    let failure = tokio::time::timeout(Duration::from_secs(30), started.ended(&BTreeSet::new())).await.unwrap();
     assert_eq!(failure.to_string(), "service db ended with exit code 5");
     assert_eq!(failure.log_tail, "up\n");
     assert_eq!(started.log_tail("db").await, "up\n");
     stage.end().await;
     let stage = Stage::new(&file).await;
     let started = stage.start(&["job"]).await.unwrap().unwrap();
-    let early = tokio::time::timeout(Duration::from_secs(3), started.ended()).await;
+    let early = tokio::time::timeout(Duration::from_secs(3), started.ended(&BTreeSet::new())).await;
     assert!(early.is_err(), "{early:?}");
     started.remove(&stage.ledger).await.unwrap();
     assert_eq!(inventory(&stage.project()), Vec::<String>::new());
