@@ -242,7 +242,7 @@ impl Project {
         let is_built = |name: &&String| self.service(name).is_some_and(|service| service.has_build);
         let built: Vec<&str> = services.iter().filter(is_built).map(String::as_str).collect();
         if !built.is_empty() {
-            let command = [&["build"], built.as_slice()].concat();
+            let command = [self.tool.build(), built.as_slice()].concat();
             self.run("build the images of", project, &command, context.setup, until).await?;
         }
         Ok(())

@@ -108,6 +108,11 @@ impl ComposeTool {
         format!("{compose} {}", self.version.text)
     }
 
+    /// The call that builds. Version 1 leaves the container of a step that failed, unless it is told otherwise.
+    pub(super) const fn build(&self) -> &'static [&'static str] {
+        if self.version.major < 2 { &["build", "--force-rm"] } else { &["build"] }
+    }
+
     pub(super) const fn redactor(&self) -> &Arc<Redactor> {
         &self.redactor
     }

@@ -339,7 +339,8 @@ async fn an_end_later_on_is_noticed_unless_it_is_a_good_one() {
     );
     let stage = Stage::new(&file).await;
     let started = stage.start(&["db", "job"]).await.unwrap().unwrap();
-    let failure = tokio::time::timeout(Duration::from_secs(30), started.ended(&BTreeSet::new())).await.unwrap();
+    let failure =
+        tokio::time::timeout(Duration::from_secs(30), started.ended(&BTreeSet::new())).await.unwrap();
     assert_eq!(failure.to_string(), "service db ended with exit code 5");
     assert_eq!(failure.log_tail, "up\n");
     assert_eq!(started.log_tail("db").await, "up\n");
