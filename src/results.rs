@@ -310,6 +310,12 @@ impl TestResult {
     pub fn last_attempt(&self) -> Option<&Attempt> {
         self.attempts.last()
     }
+
+    /// How long all attempts took together, in seconds; the waits between them are no part of it.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.attempts.iter().map(|attempt| attempt.seconds).sum()
+    }
 }
 
 /// The whole run.

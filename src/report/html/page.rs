@@ -231,7 +231,7 @@ fn test_of(
     budget: &Budget,
     links: Links<'_>,
 ) -> Test {
-    let seconds: f64 = test.attempts.iter().map(|attempt| attempt.seconds).sum();
+    let seconds = test.seconds();
     let last = test.attempts.len().saturating_sub(1);
     let facts = [
         fact("image", &test.image).filter(|_| test.image != test.name),

@@ -22,11 +22,16 @@ pub(super) const MAX_WARNINGS: usize = 10;
 /// Last lines of a failed service that are printed.
 const MAX_SERVICE_LINES: usize = 5;
 
+/// What the attempts came to, one after the other.
+pub(super) fn attempts(test: &TestResult) -> String {
+    let outcomes: Vec<&str> = test.attempts.iter().map(|attempt| outcome_word(attempt.outcome)).collect();
+    outcomes.join(", then ")
+}
+
 /// The only test of a run.
 pub(super) fn of_single(test: &TestResult, results: &RunResults, page: &mut Page) {
     let attempt = test.last_attempt();
-    let tested: f64 = test.attempts.iter().map(|attempt| attempt.seconds).sum();
-    let took = attempt.map(|_| format!(" in {}", duration(tested))).unwrap_or_default();
+    let took = attempt.map(|_| format!(" in {}", duration(test.seconds()))).unwrap_or_default();
     page.heading(test.outcome, &format!("{}{took}", name(&test.name)));
     if test.image != test.name {
         page.field("image", &name(&test.image));
@@ -42,8 +47,7 @@ pub(super) fn of_single(test: &TestResult, results: &RunResults, page: &mut Page
         }
     }
     if test.attempts.len() > 1 {
-        let outcomes: Vec<&str> = test.attempts.iter().map(|attempt| outcome_word(attempt.outcome)).collect();
-        page.field("attempts", &outcomes.join(", then "));
+        page.field("attempts", &attempts(test));
     }
     if let Some(attempt) = attempt {
         failed_cases(attempt, page);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::block::{self, MAX_WARNINGS, tallied};
+use super::block::{self, MAX_WARNINGS, attempts, tallied};
 use super::page::Page;
 use crate::report::dependents::{self, Lost};
 use crate::report::style::Paint;
@@ -12,7 +12,6 @@ use crate::report::text::{message, name, printable};
 use crate::report::totals::{counts, is_cached, names};
 use crate::report::wording::{
     advise, case_counts, count, describe_cause, describe_service_cause, duration, is_bad, log_path,
-    outcome_word,
 };
 use crate::results::{Outcome, RunResults, ServiceResult, TestResult};
 
@@ -64,10 +63,6 @@ fn speaks_for_itself(test: &TestResult) -> bool {
     is_bad(test.outcome) && dependents::needed(test).is_none()
 }
 
-fn seconds(test: &TestResult) -> f64 {
-    test.attempts.iter().map(|attempt| attempt.seconds).sum()
-}
-
 fn flaky_lines(results: &RunResults, page: &mut Page) {
     let flaky: Vec<&TestResult> =
         results.tests.iter().filter(|test| test.outcome == Outcome::Flaky).collect();
@@ -75,17 +70,12 @@ fn flaky_lines(results: &RunResults, page: &mut Page) {
         let attempts = attempts(test);
         page.heading(
             test.outcome,
-            &format!("{}: {attempts} in {}", name(&test.name), duration(seconds(test))),
+            &format!("{}: {attempts} in {}", name(&test.name), duration(test.seconds())),
         );
     }
     if flaky.len() > MAX_LINES {
         page.remark(Paint::Careful, "+", &format!("{} more flaky tests", flaky.len() - MAX_LINES));
     }
-}
-
-fn attempts(test: &TestResult) -> String {
-    let outcomes: Vec<&str> = test.attempts.iter().map(|attempt| outcome_word(attempt.outcome)).collect();
-    outcomes.join(", then ")
 }
 
 fn service_block(service: &ServiceResult, page: &mut Page) {
@@ -101,7 +91,7 @@ fn service_block(service: &ServiceResult, page: &mut Page) {
 
 fn test_block(test: &TestResult, results: &RunResults, page: &mut Page) {
     page.gap();
-    page.heading(test.outcome, &format!("{} in {}", name(&test.name), duration(seconds(test))));
+    page.heading(test.outcome, &format!("{} in {}", name(&test.name), duration(test.seconds())));
     if test.image != test.name {
         page.field("image", &name(&test.image));
     }
@@ -227,7 +217,7 @@ fn slowest(results: &RunResults, page: &mut Page) {
         .tests
         .iter()
         .filter(|test| !test.attempts.is_empty())
-        .map(|test| (seconds(test), test))
+        .map(|test| (test.seconds(), test))
         .collect();
     timed.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     let told: Vec<String> = timed

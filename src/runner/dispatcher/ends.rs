@@ -91,7 +91,7 @@ impl<F: FnMut(usize, &Finished)> Dispatcher<'_, F> {
             outcome: result.outcome,
             cause: result.cause.clone(),
             attempts: u32::try_from(result.attempts.len()).unwrap_or(u32::MAX),
-            seconds: result.attempts.iter().map(|attempt| attempt.seconds).sum(),
+            seconds: result.seconds(),
             cases: last.map(|attempt| attempt.cases).unwrap_or_default(),
             slot,
             log_tail: bad.filter(|_| !has_passed).map(|attempt| attempt.log_tail.clone()).unwrap_or_default(),
