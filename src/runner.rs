@@ -24,6 +24,7 @@ pub mod single;
 pub mod suite;
 mod supervise;
 pub mod target;
+pub mod unrun;
 mod upload_archive;
 pub mod writable;
 

@@ -12,13 +12,13 @@ use super::halt;
 use super::housekeeping::Housekeeping;
 use super::layout::Layout;
 use super::secret_files::SecretFiles;
+use super::unrun;
 use crate::engine::{Engine, Image};
 use crate::environment::Environment;
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::image::logins::Logins;
 use crate::ledger::RunLedger;
-use crate::metadata::labels::DEFAULT_TYPE;
 use crate::plan::TestPlan;
 use crate::redact::Redactor;
 use crate::results::directory::{Committed, ResultsDirectory};
@@ -132,7 +132,7 @@ async fn build_and_run(
     };
     let exit = if unmade.is_some() { exit.worst(ExitCode::Error) } else { exit };
     let Verdict { outcome, cause, warnings } = verdict;
-    let result = TestResult { outcome, cause, attempts, results_dir, warnings, ..blank(job) };
+    let result = TestResult { outcome, cause, attempts, results_dir, warnings, ..unrun::planned(job.plan) };
     Ok(Finished { result, exit, kept, failure: unmade.or(failure) })
 }
 
@@ -161,7 +161,7 @@ fn without_results(verdict: Verdict, failure: &Failure) -> Verdict {
 
 /// An error of ours as a result: nothing ran, and the reports say why.
 fn failed(job: &Job<'_>, failure: Failure, interrupted: signal::Interrupts) -> Finished {
-    ended_by(failure, interrupted, blank(job))
+    ended_by(failure, interrupted, unrun::planned(job.plan))
 }
 
 /// The same before there was a plan: of the test no more is known than what the user asked for.
@@ -172,20 +172,7 @@ pub fn without_plan(
     failure: Failure,
     interrupted: signal::Interrupts,
 ) -> Finished {
-    let known = TestResult {
-        name: image.to_owned(),
-        image: image.to_owned(),
-        image_id: String::new(),
-        test_image: test_image.to_owned(),
-        test_type: DEFAULT_TYPE.to_owned(),
-        source: "none".to_owned(),
-        outcome: Outcome::NotStarted,
-        cause: None,
-        attempts: Vec::new(),
-        results_dir: None,
-        warnings: Vec::new(),
-        run_id: None,
-    };
+    let known = TestResult { test_image: test_image.to_owned(), ..unrun::unplanned(image, image) };
     ended_by(failure, interrupted, known)
 }
 
@@ -198,21 +185,4 @@ fn ended_by(failure: Failure, interrupted: signal::Interrupts, known: TestResult
     };
     let result = TestResult { outcome, cause: Some(cause), ..known };
     Finished { result, exit, kept: Vec::new(), failure: Some(failure) }
-}
-
-fn blank(job: &Job<'_>) -> TestResult {
-    TestResult {
-        name: job.plan.name.clone(),
-        image: job.plan.image.clone(),
-        image_id: job.plan.image_id.clone(),
-        test_image: job.plan.test_image.clone(),
-        test_type: job.plan.test_type.clone(),
-        source: job.plan.source.name().to_owned(),
-        outcome: Outcome::NotStarted,
-        cause: None,
-        attempts: Vec::new(),
-        results_dir: None,
-        warnings: Vec::new(),
-        run_id: None,
-    }
 }

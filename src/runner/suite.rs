@@ -13,13 +13,13 @@ use super::executor::Executed;
 use super::housekeeping::Housekeeping;
 use super::secret_files::SecretFiles;
 use super::services;
+use super::unrun;
 use crate::engine::{Engine, Image};
 use crate::environment::Environment;
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::image::logins::Logins;
 use crate::ledger::RunLedger;
-use crate::metadata::labels::DEFAULT_TYPE;
 use crate::plan::TestPlan;
 use crate::redact::Redactor;
 use crate::results::verdict::{Verdict, exit_code};
@@ -141,20 +141,14 @@ impl Test {
     /// Of a test that has not run no more is known than its plan.
     #[must_use]
     pub fn blank(&self) -> TestResult {
-        let plan = self.planned.as_ref().ok().map(|planned| &planned.plan);
+        let Ok(Planned { plan, .. }) = &self.planned else {
+            return unrun::unplanned(&self.name, &self.image);
+        };
         TestResult {
             name: self.name.clone(),
             image: self.image.clone(),
-            image_id: plan.map(|plan| plan.image_id.clone()).unwrap_or_default(),
-            test_image: plan.map(|plan| plan.test_image.clone()).unwrap_or_default(),
-            test_type: plan.map_or_else(|| DEFAULT_TYPE.to_owned(), |plan| plan.test_type.clone()),
-            source: plan.map_or_else(|| "none".to_owned(), |plan| plan.source.name().to_owned()),
-            outcome: Outcome::NotStarted,
-            cause: None,
-            attempts: Vec::new(),
-            results_dir: None,
-            warnings: plan.map(|plan| plan.warnings.clone()).unwrap_or_default(),
-            run_id: None,
+            warnings: plan.warnings.clone(),
+            ..unrun::planned(plan)
         }
     }
 

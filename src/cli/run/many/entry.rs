@@ -11,11 +11,11 @@ use crate::engine::reference::Reference;
 use crate::environment::Environment;
 use crate::error::{Category, Diagnose, Failure};
 use crate::input;
-use crate::metadata::labels::DEFAULT_TYPE;
 use crate::plan::Request;
 use crate::plan::build::LARGEST_SECRET;
-use crate::results::{Outcome, TestResult};
+use crate::results::TestResult;
 use crate::runner::secret_files::SecretFiles;
+use crate::runner::unrun;
 use crate::suite::Suite;
 use crate::suite::document::{Build, Secret, SecretSource, Secrets, Test, Variables, Words};
 use crate::suite::needs::Need;
@@ -45,20 +45,8 @@ pub(super) struct Entry {
 impl Entry {
     /// What is known of it before it is planned.
     pub(super) fn blank(&self) -> TestResult {
-        TestResult {
-            name: self.name.clone(),
-            image: self.image.clone(),
-            image_id: String::new(),
-            test_image: String::new(),
-            test_type: self.test.test_type.clone().unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
-            source: "none".to_owned(),
-            outcome: Outcome::NotStarted,
-            cause: None,
-            attempts: Vec::new(),
-            results_dir: None,
-            warnings: Vec::new(),
-            run_id: None,
-        }
+        let blank = unrun::unplanned(&self.name, &self.image);
+        TestResult { test_type: self.test.test_type.clone().unwrap_or(blank.test_type), ..blank }
     }
 }
 
