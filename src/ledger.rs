@@ -253,7 +253,7 @@ impl RunLedger {
             }
             let at_a_time = stage.first().map_or(1, |(kind, _)| removal::at_a_time(*kind));
             let mut removals = stream::iter(stage.to_vec())
-                .map(|(kind, name)| self.take_away(engine, kind, name))
+                .map(|(kind, name)| self.take_away(engine, kind, name, held))
                 .buffer_unordered(at_a_time);
             while let Some(leftover) = removals.next().await {
                 leftovers
@@ -267,9 +267,15 @@ impl RunLedger {
         leftovers
     }
 
-    async fn take_away(&self, engine: &Engine, kind: ResourceKind, name: String) -> Option<Leftover> {
+    async fn take_away(
+        &self,
+        engine: &Engine,
+        kind: ResourceKind,
+        name: String,
+        held: bool,
+    ) -> Option<Leftover> {
         let record = Recorded::new(kind, name.clone()).of_run(&self.run_id);
-        let error = self.remove(engine, &record).await.err()?;
+        let error = removal::until_let_go(kind, held, || self.remove(engine, &record)).await.err()?;
         Some(Leftover { kind, name, error })
     }
 

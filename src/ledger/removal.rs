@@ -1,6 +1,8 @@
 //! The removal itself: what is to go goes in one order, by one piece of code, and is told with the reason where it
 //! could not.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use futures_util::stream;
 
@@ -51,6 +53,15 @@ impl Doomed {
 
 /// Containers that are removed at the same time: each takes the engine a while, which it spends waiting.
 const AT_A_TIME: usize = 8;
+
+/// Waited between two tries at a network whose last container has just gone: 1.55 s in all.
+const LETS_GO: [Duration; 5] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+];
 
 /// When its turn comes, whatever order it was made in: containers hold networks, volumes and images.
 pub(super) const fn stage(kind: ResourceKind) -> u8 {
@@ -121,12 +132,37 @@ pub(super) async fn remove(engine: &Engine, doomed: Doomed, dry_run: bool) -> Op
             Some(run) => record.of_run(run),
             None => record,
         };
-        engine.remove(&record).await.err()
+        let held = matches!(proviso, Proviso::Free);
+        until_let_go(kind, held, || engine.remove(&record)).await.err()
     };
     // A container that somebody keeps or runs needs it: it goes when that has gone.
     let may_stay = kind == ResourceKind::Image || matches!(proviso, Proviso::Free);
     let in_use = error.as_ref().is_some_and(|error| is_in_use(kind, error));
     (!(may_stay && in_use)).then_some(Pruned { kind, name, run, error })
+}
+
+/// Removes with `remove`, and tries again while a network is in use that no container of ours is in any more: an engine
+/// takes a container off its network a moment after it has told of the container's end. One that is known to be `held`
+/// is not waited for.
+pub(super) async fn until_let_go<F>(
+    kind: ResourceKind,
+    held: bool,
+    mut remove: impl FnMut() -> F,
+) -> Result<(), EngineError>
+where
+    F: Future<Output = Result<(), EngineError>>,
+{
+    let mut outcome = remove().await;
+    for wait in LETS_GO {
+        let Err(error) = &outcome else { break };
+        let has_network = matches!(kind, ResourceKind::Network | ResourceKind::ComposeProject);
+        if held || !has_network || !is_in_use(kind, error) {
+            break;
+        }
+        tokio::time::sleep(wait).await;
+        outcome = remove().await;
+    }
+    outcome
 }
 
 /// Whether a container is why it could not be removed. Of networks Docker says that it is forbidden.
@@ -166,6 +202,34 @@ mod tests {
             (Image, "i"),
         ];
         assert_eq!(order, expected.map(|(kind, name)| (kind, name.to_owned())));
+    }
+
+    fn in_use() -> EngineError {
+        EngineError::Refused {
+            operation: "remove",
+            subject: "network x".to_owned(),
+            status: 403,
+            message: "has active endpoints".to_owned(),
+        }
+    }
+
+    /// How often it is tried where it is in use for the first `tries` times, and whether it goes at last.
+    async fn tried(kind: ResourceKind, held: bool, tries: usize) -> (usize, bool) {
+        let mut count = 0;
+        let outcome = until_let_go(kind, held, || {
+            count += 1;
+            std::future::ready(if count > tries { Ok(()) } else { Err(in_use()) })
+        });
+        let outcome = outcome.await;
+        (count, outcome.is_ok())
+    }
+
+    #[tokio::test]
+    async fn a_network_that_its_last_container_has_not_let_go_of_yet_is_tried_again() {
+        assert_eq!(tried(ResourceKind::Network, false, 3).await, (4, true));
+        assert_eq!(tried(ResourceKind::Network, false, 99).await, (6, false), "but not for ever");
+        assert_eq!(tried(ResourceKind::Network, true, 3).await, (1, false), "one that is held stays anyway");
+        assert_eq!(tried(ResourceKind::Volume, false, 3).await, (1, false));
     }
 
     #[test]

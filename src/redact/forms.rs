@@ -13,6 +13,13 @@ use super::MIN_SECRET_CHARS;
 /// Widths at which `base64` and PEM writers break lines.
 const BASE64_LINE_WIDTHS: [usize; 2] = [64, 76];
 
+/// Of a value with more bytes than this, lines of wrapped base64 are hidden only where nothing stands before the value:
+/// the number of places where a line can end in it is the number of its characters.
+const LONGEST_BROKEN: usize = 2 * 1024;
+
+/// Characters of wrapped base64 that are looked for in one piece: 12 bytes of the value, which no other text has.
+const PIECE: usize = 16;
+
 /// A value with more bytes than this is hidden line by line alone: its encoded forms would fill memory.
 const LONGEST_ENCODED: usize = 8 * 1024;
 
@@ -52,6 +59,7 @@ fn base64_forms(value: &[u8]) -> Vec<String> {
             forms.push(String::from_utf8_lossy(line).into_owned());
         }
     }
+    let breaks = value.len() <= LONGEST_BROKEN;
     for offset in 0..3_usize {
         let mut shifted = vec![0; offset];
         shifted.extend_from_slice(value);
@@ -61,8 +69,26 @@ fn base64_forms(value: &[u8]) -> Vec<String> {
         for encoded in [STANDARD_NO_PAD.encode(&shifted), URL_SAFE_NO_PAD.encode(&shifted)] {
             forms.extend(encoded.get(first..last).map(str::to_owned));
         }
+        let whole = if offset == 0 { STANDARD.encode(&shifted) } else { STANDARD_NO_PAD.encode(&shifted) };
+        let end = if offset == 0 { whole.len() } else { last };
+        if let Some(form) = whole.get(first..end).filter(|_| breaks) {
+            forms.extend(pieces(form));
+        }
     }
     forms
+}
+
+/// What is to be found of `form`, which is ASCII, wherever lines break in it: every piece of it, and what surrounds
+/// every place where a line may end. Matches that overlap are hidden as one.
+fn pieces(form: &str) -> Vec<String> {
+    let part = |from: usize, to: usize| form.get(from..to).unwrap_or_default();
+    let within = (PIECE..=form.len()).map(|end| part(end - PIECE, end).to_owned());
+    let across = (1..form.len()).flat_map(|at| {
+        let before = part(at.saturating_sub(PIECE), at);
+        let after = part(at, form.len().min(at + PIECE));
+        ["\n", "\r\n"].map(|end| format!("{before}{end}{after}"))
+    });
+    within.chain(across).collect()
 }
 
 /// The conventions of RFC 3986, JavaScript, Python's `quote` and HTML forms, in both cases of hexadecimal digits.
@@ -95,11 +121,12 @@ fn percent(value: &str, kept: &str, space: &str, upper: bool) -> String {
 }
 
 /// What JSON writers make of the value: plain, with `/` escaped, with HTML characters escaped (Go), ASCII alone
-/// (Python).
+/// (Python), quotes as code points (PHP, .NET), and JSON within a string of JSON.
 fn json_forms(value: &str) -> Vec<String> {
     let plain = serde_json::Value::from(value).to_string();
     let plain = plain.get(1..plain.len().saturating_sub(1)).unwrap_or_default().to_owned();
     let html = plain.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    let quotes = html.replace("\\\"", "\\u0022").replace('\'', "\\u0027");
     let mut ascii = String::with_capacity(plain.len());
     for character in plain.chars() {
         if character.is_ascii() {
@@ -110,12 +137,19 @@ fn json_forms(value: &str) -> Vec<String> {
             }
         }
     }
-    vec![plain.replace('/', "\\/"), ascii.replace('/', "\\/"), ascii, html, plain]
+    let again = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let twice = [again(&plain), again(&html), again(&ascii)];
+    let once = [plain.replace('/', "\\/"), ascii.replace('/', "\\/"), ascii, html, quotes, plain];
+    once.into_iter().chain(twice).collect()
 }
 
 fn xml_forms(value: &str) -> Vec<String> {
     let text = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let quoted = text.replace('"', "&quot;");
-    let forms = ["&apos;", "&#39;", "&#x27;"].map(|apostrophe| quoted.replace('\'', apostrophe));
-    [text, quoted].into_iter().chain(forms).collect()
+    let mut forms = vec![text.clone()];
+    for quote in ["&quot;", "&#34;", "&#x22;"] {
+        let quoted = text.replace('"', quote);
+        forms.extend(["&apos;", "&#39;", "&#x27;"].map(|apostrophe| quoted.replace('\'', apostrophe)));
+        forms.push(quoted);
+    }
+    forms
 }

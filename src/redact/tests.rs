@@ -83,6 +83,26 @@ fn wrapped_base64_leaves_no_line_of_a_key() {
 }
 
 #[test]
+fn base64_that_is_wrapped_anywhere_shows_nothing_of_a_value_in_a_longer_text() {
+    for length in [9, 20, 40, 150, 700] {
+        let secret: String = ('!'..='~').cycle().skip(length).take(length).collect();
+        let redactor = redactor(&[&secret]);
+        for width in [16, 19, 57, 60, 64, 76] {
+            for before in 0..width + 3 {
+                let encoded = STANDARD.encode(format!("{}{secret}", "-".repeat(before)));
+                let lines: Vec<&str> =
+                    encoded.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+                let shown = redactor.redact(&lines.join("\n")).into_owned();
+                let rest = shown.replace('\n', "").replace("***", "");
+                // The last character with bits of the text before, and the padding, tell nothing.
+                let allowed = STANDARD.encode("-".repeat(before)).trim_end_matches('=').len() + 4;
+                assert!(rest.len() <= allowed, "{length} {width} {before}: {shown}");
+            }
+        }
+    }
+}
+
+#[test]
 fn percent_json_and_xml_forms_are_hidden() {
     let redactor = redactor(&["a/b c\"d<é>&'"]);
     for form in [
@@ -94,7 +114,11 @@ fn percent_json_and_xml_forms_are_hidden() {
         "a\\/b c\\\"d<é>&'",
         "a/b c\\\"d\\u003cé\\u003e\\u0026'",
         "a/b c\\\"d<\\u00e9>&'",
+        "a/b c\\u0022d\\u003cé\\u003e\\u0026\\u0027",
+        "a/b c\\\\\\\"d<é>&'",
+        "a/b c\\\\\\\"d<\\\\u00e9>&'",
         "a/b c&quot;d&lt;é&gt;&amp;&apos;",
+        "a/b c&#34;d&lt;é&gt;&amp;&#39;",
     ] {
         assert_eq!(redactor.redact(form), "***", "{form}");
     }

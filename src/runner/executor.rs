@@ -20,12 +20,13 @@ use super::secret_files::SecretFiles;
 use crate::engine::{Engine, Image};
 use crate::environment::Environment;
 use crate::error::Failure;
+use crate::exit_code::ExitCode;
 use crate::image::build::{BuiltTest, Workshop};
 use crate::image::logins::Logins;
 use crate::ledger::RunLedger;
 use crate::plan::{Source, TestPlan};
 use crate::redact::Redactor;
-use crate::results::verdict::Verdict;
+use crate::results::verdict::{Verdict, exit_code};
 use crate::results::{Attempt, Cause, Outcome};
 use crate::signal;
 
@@ -92,9 +93,18 @@ pub struct Executed {
 
 impl Executed {
     /// The exit code of the last attempt's container.
-    #[must_use]
-    pub fn exit_code(&self) -> Option<i64> {
+    fn exit_code(&self) -> Option<i64> {
         self.attempts.last().and_then(|attempt| attempt.exit_code)
+    }
+
+    /// What the process exits with for this test.
+    #[must_use]
+    pub fn exit(&self, propagate: bool, flaky_fails: bool) -> ExitCode {
+        let exit = match self.verdict.outcome {
+            Outcome::Flaky if flaky_fails => ExitCode::TestsFailed,
+            _ => exit_code(&self.verdict, self.exit_code(), propagate),
+        };
+        if self.failure.is_some() { exit.worst(ExitCode::Error) } else { exit }
     }
 
     fn count(&self) -> u32 {

@@ -22,7 +22,7 @@ use crate::ledger::RunLedger;
 use crate::plan::TestPlan;
 use crate::redact::Redactor;
 use crate::results::directory::{Committed, ResultsDirectory};
-use crate::results::verdict::{Verdict, exit_code};
+use crate::results::verdict::Verdict;
 use crate::results::{Cause, Outcome, TestResult};
 use crate::signal;
 
@@ -115,22 +115,16 @@ async fn build_and_run(
         slow_after: None,
         halts,
     };
-    let executed = executor::execute(&execution, interrupts).await?;
+    let mut executed = executor::execute(&execution, interrupts).await?;
     let last = executed.attempts.last();
     let is_empty = last.is_none_or(|last| last.outcome == Outcome::NotStarted && last.files.is_empty());
     let keeps_older = executed.results_pending || is_empty && executed.attempts.len() < 2;
     let (results_dir, failure) = if keeps_older { (None, None) } else { commit(job, directory) };
-    let code = executed.exit_code();
+    if let Some(failure) = &failure {
+        executed.verdict = without_results(executed.verdict, failure);
+    }
+    let exit = executed.exit(job.propagate, job.flaky_fails);
     let Executed { attempts, verdict, kept, failure: unmade, .. } = executed;
-    let verdict = match &failure {
-        Some(failure) => without_results(verdict, failure),
-        None => verdict,
-    };
-    let exit = match verdict.outcome {
-        Outcome::Flaky if job.flaky_fails => ExitCode::TestsFailed,
-        _ => exit_code(&verdict, code, job.propagate),
-    };
-    let exit = if unmade.is_some() { exit.worst(ExitCode::Error) } else { exit };
     let Verdict { outcome, cause, warnings } = verdict;
     let result = TestResult { outcome, cause, attempts, results_dir, warnings, ..unrun::planned(job.plan) };
     Ok(Finished { result, exit, kept, failure: unmade.or(failure) })

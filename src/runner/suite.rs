@@ -22,7 +22,7 @@ use crate::image::logins::Logins;
 use crate::ledger::RunLedger;
 use crate::plan::TestPlan;
 use crate::redact::Redactor;
-use crate::results::verdict::{Verdict, exit_code};
+use crate::results::verdict::Verdict;
 use crate::results::{Attempt, Cause, Outcome, ServiceResult, TestResult};
 use crate::signal::Interrupts;
 use crate::suite::needs::Need;
@@ -188,24 +188,21 @@ impl Test {
 
     /// The test has run. `lost` is the service that it needed and that has ended meanwhile.
     #[must_use]
-    pub fn executed(&self, executed: Executed, results_dir: String, lost: Option<Cause>) -> Finished {
-        let code = executed.exit_code();
-        let Executed { mut attempts, mut verdict, kept, results_pending, recipe_key, failure } = executed;
+    pub fn executed(&self, mut executed: Executed, results_dir: String, lost: Option<Cause>) -> Finished {
+        let verdict = &mut executed.verdict;
         match lost {
             // The ground was taken from it: that it failed says nothing about its image.
             Some(cause) if is_bad(verdict.outcome) => {
-                verdict = Verdict { outcome: Outcome::DependencyFailed, cause: Some(cause), ..verdict };
+                verdict.outcome = Outcome::DependencyFailed;
+                verdict.cause = Some(cause);
             }
             Some(Cause::DependencyFailed { service, message, .. }) => {
                 verdict.warnings.push(format!("the service {service} {message} while this ran"));
             }
             _ => {}
         }
-        let exit = match verdict.outcome {
-            Outcome::Flaky if self.flaky_fails => ExitCode::TestsFailed,
-            _ => exit_code(&verdict, code, false),
-        };
-        let exit = if failure.is_some() { exit.worst(ExitCode::Error) } else { exit };
+        let exit = executed.exit(false, self.flaky_fails);
+        let Executed { mut attempts, verdict, kept, results_pending, recipe_key, failure } = executed;
         attempts.iter_mut().for_each(shorten);
         let Verdict { outcome, cause, warnings } = verdict;
         let mut result = TestResult { outcome, cause, attempts, ..self.blank() };
