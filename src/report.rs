@@ -157,6 +157,30 @@ mod tests {
     }
 
     #[test]
+    fn a_flaky_test_that_counts_as_failed_is_a_failure_to_every_machine() {
+        let text = |format: &str, fails: bool| {
+            let mut results = fixtures::flaky();
+            results.tests[0].flaky_fails = fails;
+            let mut bytes = Vec::new();
+            find(format).unwrap().export(&results, &mut bytes).unwrap();
+            String::from_utf8(bytes).unwrap()
+        };
+        let counted = "passed on attempt 2 only, which counts as failed in this run";
+        for (format, sign) in [
+            ("junit", "failures=\"1\""),
+            ("tap", "\nnot ok 1 - shop:1.4\n"),
+            ("github", "::error title=shop:1.4::passed on attempt 2 only, which counts"),
+            ("gitlab", "\"severity\": \"major\""),
+            ("json", "\"flaky_fails\": true"),
+        ] {
+            let (fails, passes) = (text(format, true), text(format, false));
+            assert!(fails.contains(sign), "{format}: {fails}");
+            assert!(!passes.contains(sign), "{format}: {passes}");
+            assert!(matches!(format, "tap" | "json") || fails.contains(counted), "{format}: {fails}");
+        }
+    }
+
+    #[test]
     fn a_slip_of_the_pen_is_answered_with_the_nearest_format() {
         let error = find("junti").err().unwrap();
         assert_eq!(error.nearest, Some("junit"));

@@ -115,6 +115,11 @@ pub enum Cause {
         /// The limit in bytes.
         limit: u64,
     },
+    /// It ran when the time for the whole run was over.
+    RunTimeout {
+        /// The limit in seconds.
+        seconds: f64,
+    },
     /// It was not run: a run that the user cut short, or a limit of his.
     NotRun {
         /// Why.
@@ -293,6 +298,9 @@ pub struct TestResult {
     /// Why it did not simply pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
+    /// It is flaky, and that counts as failed: `--flaky-result fail`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flaky_fails: bool,
     /// Every attempt, in order.
     pub attempts: Vec<Attempt>,
     /// Directory the files are in, where there is one.
@@ -305,6 +313,21 @@ pub struct TestResult {
 }
 
 impl TestResult {
+    /// Whether it makes the run fail, or keeps it from a verdict.
+    #[must_use]
+    pub const fn is_bad(&self) -> bool {
+        match self.outcome {
+            Outcome::Passed | Outcome::Skipped => false,
+            Outcome::Flaky => self.flaky_fails,
+            Outcome::Failed
+            | Outcome::TimedOut
+            | Outcome::OutOfMemory
+            | Outcome::NotStarted
+            | Outcome::Aborted
+            | Outcome::DependencyFailed => true,
+        }
+    }
+
     /// The attempt that decided.
     #[must_use]
     pub fn last_attempt(&self) -> Option<&Attempt> {
@@ -314,7 +337,8 @@ impl TestResult {
     /// How long all attempts took together, in seconds; the waits between them are no part of it.
     #[must_use]
     pub fn seconds(&self) -> f64 {
-        self.attempts.iter().map(|attempt| attempt.seconds).sum()
+        // A sum of nothing would be -0.
+        self.attempts.iter().fold(0.0, |sum, attempt| sum + attempt.seconds)
     }
 }
 

@@ -39,6 +39,8 @@ impl Settings {
             path: path.to_owned(),
             source: io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()),
         })?;
+        // Editors of other systems begin a file with it; it is no part of the text.
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         match document::read(&text, keys) {
             Ok(document) => Ok(Self { path: path.to_owned(), text, document }),
             Err(fault) => Err(SettingsError::invalid(path, &text, fault)),

@@ -175,10 +175,11 @@ fn whoever_watches_reads_no_events() {
     let world = World::new();
     world.write("docker-test.yaml", SHOP);
     world.run(&["--watch", "--format", "json"]).code(125).stdout_eq("").stderr_eq(str![[r#"
-docker-test: --watch writes no events for programs: leave --format json out
-  hint: leave one of the two out
+docker-test: --watch tells people what happens, and writes nothing for programs to standard output
+  hint: leave --format json out, and write reports to files: each run writes them anew
 
 "#]]);
+    world.run(&["--watch", "--report", "tap=-"]).code(125).stdout_eq("");
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(crate) async fn measure(ground: &Ground, rounds: usize, report: &mut Report)
     // Builds the test image, and warms what can be warmed.
     ground.time(ground.docker_test(&arguments, &directory)).await?;
     let test_image = format!("{image}-test");
-    let life = Life { image: &test_image, command: None, network: None, inspected: true };
+    let life = Life { image: &test_image, command: &[], network: None, inspected: true };
     let client = raw::connect(&ground.http).await?;
     let scripts = Scripts::new(ground, &image, &directory)?;
     ground.time(scripts.plain()).await?;

@@ -27,8 +27,8 @@ pub(crate) async fn connect(http: &HttpClient) -> Result<Docker, Failure> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Life<'a> {
     pub(crate) image: &'a str,
-    /// Instead of the image's own.
-    pub(crate) command: Option<&'a str>,
+    /// Instead of the image's own, where it has words.
+    pub(crate) command: &'a [&'a str],
     /// Instead of the engine's default one.
     pub(crate) network: Option<&'a str>,
     /// Its record is read once it has ended, as whoever wants to know why it ended has to.
@@ -53,6 +53,12 @@ pub(crate) async fn lifecycle(docker: &Docker, life: Life<'_>, name: &str) -> Re
     if life.inspected {
         docker.inspect_container(name, None::<InspectContainerOptions>).await?;
     }
+    clear(docker, name).await?;
+    Ok(before.elapsed())
+}
+
+/// Takes the results of a container that has ended out of it, and removes it.
+pub(crate) async fn clear(docker: &Docker, name: &str) -> Result<(), Failure> {
     let options = DownloadFromContainerOptionsBuilder::new().path(RESULTS).build();
     let mut archive = docker.download_from_container(name, Some(options));
     let mut size = 0;
@@ -61,11 +67,11 @@ pub(crate) async fn lifecycle(docker: &Docker, life: Life<'_>, name: &str) -> Re
     }
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     docker.remove_container(name, Some(options)).await?;
-    let taken = before.elapsed();
-    if size == 0 { Err("the archive is empty".into()) } else { Ok(taken) }
+    if size == 0 { Err("the archive is empty".into()) } else { Ok(()) }
 }
 
-fn body(life: Life<'_>) -> ContainerCreateBody {
+/// A container with a results volume.
+pub(crate) fn body(life: Life<'_>) -> ContainerCreateBody {
     let labels: HashMap<String, String> =
         (1..=4).map(|number| (format!("bench.{number}"), "x".repeat(40))).collect();
     let volume = Mount {
@@ -79,7 +85,7 @@ fn body(life: Life<'_>) -> ContainerCreateBody {
     };
     ContainerCreateBody {
         image: Some(life.image.to_owned()),
-        cmd: life.command.map(|command| vec![command.to_owned()]),
+        cmd: (!life.command.is_empty()).then(|| life.command.iter().map(|&word| word.to_owned()).collect()),
         labels: Some(labels),
         attach_stdout: Some(true),
         attach_stderr: Some(true),

@@ -134,7 +134,7 @@ impl Arena<'_> {
     async fn lives(&self, jobs: usize, round: usize) -> Result<Duration, Failure> {
         let image = self.suite.test_image();
         // The least that shows how a test has ended: its exit code comes with the wait.
-        let life = Life { image: &image, command: Some(COMMAND), network: None, inspected: false };
+        let life = Life { image: &image, command: &[COMMAND], network: None, inspected: false };
         let names = (1..=self.tests).map(|number| format!("{}-{round}-{jobs}-{number}", self.ground.prefix));
         // A suite without services is on the engine's default network, and so is this.
         let before = Instant::now();

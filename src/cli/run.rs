@@ -18,7 +18,7 @@ use clap::Args;
 
 use super::application::Running;
 use super::flags::{BuildFlags, ContainerFlags, EngineFlags, ManyFlags, OutputFlags, RunFlags};
-use super::terminal;
+use super::{suite_file, terminal};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 pub(super) use found::Found;
@@ -75,11 +75,17 @@ async fn alone(image: String, options: RunOptions, app: Running) -> Result<ExitC
     let prepared = prepared?;
     let redactor = Arc::clone(&prepared.redactor);
     let interrupts = app.interrupts.clone();
-    match Box::pin(single::run(image, options, app, prepared)).await {
-        Ok(code) => Ok(code),
+    let (name, environment) = (image.clone(), app.environment.clone());
+    let code = match Box::pin(single::run(image, options, app, prepared)).await {
+        Ok(code) => code,
         Err(failure) => {
             terminal::report_failure(&failure, &redactor);
-            Ok(single::after_failure(&interrupts))
+            single::after_failure(&interrupts)
         }
+    };
+    if code == ExitCode::Error && suite_file::has_test(&name, &environment) {
+        let file = suite_file::FILE;
+        terminal::note(&format!("  hint: {name} is a test of {file}: docker-test run --select {name}\n"));
     }
+    Ok(code)
 }

@@ -109,6 +109,12 @@ pub(super) fn read(
     Ok(suite)
 }
 
+/// Whether the suite of the directory has a test of this name.
+pub(super) fn has_test(name: &str, environment: &Environment) -> bool {
+    environment.current_dir().join(FILE).exists()
+        && read(None, environment, false).is_ok_and(|suite| suite.tests().any(|(known, _)| known == name))
+}
+
 /// What was asked for and no test has: a slip that would silently run other tests.
 pub(super) fn unmatched(selection: &Selection, all: &[Candidate<'_>]) -> Vec<String> {
     let guess = |near: Option<&str>| near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();

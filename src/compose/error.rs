@@ -85,6 +85,8 @@ pub enum ComposeError {
         project: String,
         /// Services that are needed.
         services: Vec<String>,
+        /// The command that starts services of it, up to their names.
+        start: String,
     },
     /// A name is fixed by the file, and taken.
     #[error("the {kind} {name}, a fixed name in {files}, is there already{}", made_for(.project.as_deref()))]
@@ -145,8 +147,8 @@ impl Diagnose for ComposeError {
             Self::Unknown { nearest, .. } => {
                 nearest.as_ref().map(|nearest| format!("did you mean `{nearest}`?"))
             }
-            Self::NotRunning { services, .. } => Some(format!(
-                "start them (`docker compose up -d {}`), or stop the project: docker-test then starts one of its own",
+            Self::NotRunning { services, start, .. } => Some(format!(
+                "start them (`{start} {}`), or stop the project: docker-test then starts one of its own",
                 services.join(" ")
             )),
             Self::Taken { kind, name, .. } => Some(format!(

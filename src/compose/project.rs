@@ -197,7 +197,8 @@ impl Project {
         };
         let services: Vec<String> = needed.iter().filter(|name| !is_there(name)).cloned().collect();
         if !services.is_empty() {
-            return Err(ComposeError::NotRunning { project, services }.into());
+            let start = format!("{} up -d", self.command());
+            return Err(ComposeError::NotRunning { project, services, start }.into());
         }
         self.ready(project, needed, context, None).await
     }
@@ -301,8 +302,16 @@ impl Project {
 
     /// The files, for people.
     fn named(&self) -> String {
-        let shown = |file: &PathBuf| file.strip_prefix(&self.directory).unwrap_or(file).display().to_string();
-        self.files.iter().map(shown).collect::<Vec<_>>().join(", ")
+        self.names().collect::<Vec<_>>().join(", ")
+    }
+
+    fn names(&self) -> impl Iterator<Item = String> {
+        self.files.iter().map(|file| file.strip_prefix(&self.directory).unwrap_or(file).display().to_string())
+    }
+
+    /// How people would call the tool for it.
+    fn command(&self) -> String {
+        self.names().fold(self.tool.name().to_owned(), |words, file| format!("{words} -f {file}"))
     }
 
     /// Asks about the user's own project.

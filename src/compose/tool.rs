@@ -103,9 +103,12 @@ impl ComposeTool {
     /// Name and version, for people: `docker-compose 1.29.2`, `docker compose 2.27.0`.
     #[must_use]
     pub fn describe(&self) -> String {
-        let compose =
-            if self.program.ends_with("docker-compose") { "docker-compose" } else { "docker compose" };
-        format!("{compose} {}", self.version.text)
+        format!("{} {}", self.name(), self.version.text)
+    }
+
+    /// The words that people call it by.
+    pub(super) fn name(&self) -> &'static str {
+        if self.program.ends_with("docker-compose") { "docker-compose" } else { "docker compose" }
     }
 
     /// The call that builds. Version 1 leaves the container of a step that failed, unless it is told otherwise.

@@ -129,6 +129,7 @@ fn in_short(cause: &Cause) -> Cause {
         | Cause::UnreadableReport { .. }
         | Cause::OutOfMemory { .. }
         | Cause::Timeout { .. }
+        | Cause::RunTimeout { .. }
         | Cause::ContainerRemoved
         | Cause::Interrupted { .. }
         | Cause::Cached { .. }

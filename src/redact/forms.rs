@@ -34,32 +34,36 @@ pub(super) fn collect(secret: &str, patterns: &mut BTreeSet<Vec<u8>>) {
         if value.chars().count() < MIN_SECRET_CHARS {
             continue;
         }
-        for line in value.lines() {
-            add(line.trim_end_matches('\r'));
-            add(line.trim());
+        let lines = value.lines().flat_map(|line| [line.trim_end_matches('\r'), line.trim()]);
+        let lines: BTreeSet<&str> = lines.filter(|line| line.chars().count() >= MIN_SECRET_CHARS).collect();
+        for line in &lines {
+            add(line);
         }
         if value.len() > LONGEST_ENCODED {
             continue;
         }
         add(value);
-        let encoded =
-            [base64_forms(value.as_bytes()), percent_forms(value), json_forms(value), xml_forms(value)];
-        for form in encoded.iter().flatten() {
-            add(form);
+        let is_broken = value.len() <= LONGEST_BROKEN;
+        for text in lines.into_iter().chain([value]).collect::<BTreeSet<_>>() {
+            let encoded =
+                [base64_forms(text, is_broken), percent_forms(text), json_forms(text), xml_forms(text)];
+            for form in encoded.iter().flatten() {
+                add(form);
+            }
         }
     }
 }
 
 /// Base64 of the value alone, wrapped or not, and the part of it that is the same whatever surrounds the value in
-/// a longer encoded text.
-fn base64_forms(value: &[u8]) -> Vec<String> {
+/// a longer encoded text; where `is_broken`, also wherever lines end in that.
+fn base64_forms(value: &str, is_broken: bool) -> Vec<String> {
+    let value = value.as_bytes();
     let mut forms = vec![STANDARD.encode(value), URL_SAFE.encode(value)];
     for width in BASE64_LINE_WIDTHS {
         for line in STANDARD.encode(value).as_bytes().chunks(width) {
             forms.push(String::from_utf8_lossy(line).into_owned());
         }
     }
-    let breaks = value.len() <= LONGEST_BROKEN;
     for offset in 0..3_usize {
         let mut shifted = vec![0; offset];
         shifted.extend_from_slice(value);
@@ -71,7 +75,7 @@ fn base64_forms(value: &[u8]) -> Vec<String> {
         }
         let whole = if offset == 0 { STANDARD.encode(&shifted) } else { STANDARD_NO_PAD.encode(&shifted) };
         let end = if offset == 0 { whole.len() } else { last };
-        if let Some(form) = whole.get(first..end).filter(|_| breaks) {
+        if let Some(form) = whole.get(first..end).filter(|_| is_broken) {
             forms.extend(pieces(form));
         }
     }
@@ -144,12 +148,17 @@ fn json_forms(value: &str) -> Vec<String> {
 }
 
 fn xml_forms(value: &str) -> Vec<String> {
-    let text = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let mut forms = vec![text.clone()];
-    for quote in ["&quot;", "&#34;", "&#x22;"] {
-        let quoted = text.replace('"', quote);
-        forms.extend(["&apos;", "&#39;", "&#x27;"].map(|apostrophe| quoted.replace('\'', apostrophe)));
-        forms.push(quoted);
+    let open = value.replace('&', "&amp;").replace('<', "&lt;");
+    // Most writers escape the end of a tag, though XML asks for it only behind `]]`.
+    let texts = BTreeSet::from([open.replace('>', "&gt;"), open]);
+    let mut forms = Vec::new();
+    for text in texts {
+        for quote in ["&quot;", "&#34;", "&#x22;"] {
+            let quoted = text.replace('"', quote);
+            forms.extend(["&apos;", "&#39;", "&#x27;"].map(|apostrophe| quoted.replace('\'', apostrophe)));
+            forms.push(quoted);
+        }
+        forms.push(text);
     }
     forms
 }

@@ -47,6 +47,14 @@ fn every_line_of_a_longer_value_is_hidden_but_short_lines_stay() {
 }
 
 #[test]
+fn a_single_line_of_a_longer_value_is_hidden_in_its_encoded_forms_too() {
+    let redactor = redactor(&["first-line+of it\nsecond\"line"]);
+    assert_eq!(redactor.redact(&STANDARD.encode("second\"line")), "***");
+    assert_eq!(redactor.redact("first-line%2Bof%20it"), "***");
+    assert_eq!(redactor.redact("second&quot;line"), "***");
+}
+
+#[test]
 fn a_value_read_with_its_line_end_is_hidden_without_it_too() {
     let redactor = redactor(&["s3cr3t-value\n"]);
     assert_eq!(redactor.redact("s3cr3t-value!"), "***!");
@@ -119,6 +127,7 @@ fn percent_json_and_xml_forms_are_hidden() {
         "a/b c\\\\\\\"d<\\\\u00e9>&'",
         "a/b c&quot;d&lt;é&gt;&amp;&apos;",
         "a/b c&#34;d&lt;é&gt;&amp;&#39;",
+        "a/b c\"d&lt;é>&amp;'",
     ] {
         assert_eq!(redactor.redact(form), "***", "{form}");
     }

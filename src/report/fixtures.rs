@@ -78,6 +78,7 @@ pub(crate) fn test(name: &str, outcome: Outcome, cause: Option<Cause>, attempts:
         source: "label".to_owned(),
         outcome,
         cause,
+        flaky_fails: false,
         attempts,
         results_dir: Some("tests/results".to_owned()),
         warnings: Vec::new(),

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use crate::report::dependents::{self, Lost};
 use crate::report::text::{head, printable, printable_lines, strip_ansi};
 use crate::report::totals::{counts, names};
-use crate::report::wording::{count, describe_cause, is_bad, outcome_word};
+use crate::report::wording::{count, describe_cause, flaky, is_bad, outcome_word};
 use crate::report::{ExportError, Exporter};
 use crate::results::{Case, CaseStatus, Outcome, RunResults, TestResult};
 
@@ -156,8 +156,11 @@ fn lost_error<'a>(lost: &Lost<'_>, results: &RunResults) -> Option<Annotation<'a
 }
 
 fn errors_of(test: &TestResult) -> Vec<Annotation<'_>> {
-    if !is_bad(test.outcome) {
+    if !test.is_bad() {
         return Vec::new();
+    }
+    if test.outcome == Outcome::Flaky {
+        return vec![Annotation { file: None, line: None, title: test.name.clone(), message: flaky(test) }];
     }
     let bad = |case: &&Case| matches!(case.status, CaseStatus::Failed | CaseStatus::Errored);
     let attempt = test.last_attempt();
@@ -195,13 +198,13 @@ fn case_message(case: &Case) -> String {
 fn warnings_of(test: &TestResult) -> Vec<Annotation<'_>> {
     let annotation =
         |message: String| Annotation { file: None, line: None, title: test.name.clone(), message };
-    let flaky = (test.outcome == Outcome::Flaky)
-        .then(|| annotation(format!("passed on attempt {} only", test.attempts.len())));
+    let is_forgiven = test.outcome == Outcome::Flaky && !test.is_bad();
+    let flaky = is_forgiven.then(|| annotation(flaky(test)));
     flaky.into_iter().chain(test.warnings.iter().cloned().map(annotation)).collect()
 }
 
 fn totals(results: &RunResults, errors: usize) -> String {
-    let bad = results.tests.iter().filter(|test| is_bad(test.outcome)).count();
+    let bad = results.tests.iter().filter(|test| test.is_bad()).count();
     let mut text = format!("{bad} of {} did not pass", count(results.tests.len() as u64, "test"));
     if results.tests.len() > 1 {
         // Writing to a String cannot fail.

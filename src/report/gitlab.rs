@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::report::dependents::{self, Lost};
 use crate::report::text::{first_line, head, printable};
 use crate::report::totals::names;
-use crate::report::wording::{cause_kind, describe_cause, is_bad, outcome_word};
+use crate::report::wording::{cause_kind, describe_cause, flaky, is_bad, outcome_word};
 use crate::report::{ExportError, Exporter};
 use crate::results::{Case, CaseStatus, Outcome, RunResults, TestResult};
 
@@ -96,8 +96,9 @@ fn of_lost(lost: &Lost<'_>, results: &RunResults, fingerprints: &mut Fingerprint
 
 fn findings_of(test: &TestResult, fingerprints: &mut Fingerprints) -> Vec<Finding> {
     if test.outcome == Outcome::Flaky {
-        let why = format!("{}: flaky, passed on attempt {} only", test.name, test.attempts.len());
-        return vec![of_container(test, "flaky", "minor", &why, fingerprints)];
+        let severity = if test.flaky_fails { "major" } else { "minor" };
+        let why = format!("{}: flaky, {}", test.name, flaky(test));
+        return vec![of_container(test, "flaky", severity, &why, fingerprints)];
     }
     if !is_bad(test.outcome) {
         return Vec::new();

@@ -10,7 +10,7 @@ use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestResult as Ver
 use time::format_description::well_known::Rfc3339;
 
 use crate::report::text::xml_text;
-use crate::report::wording::{cause_kind, describe_cause, duration, is_bad, outcome_word, reason};
+use crate::report::wording::{cause_kind, describe_cause, duration, flaky, outcome_word, reason};
 use crate::report::{ExportError, Exporter};
 use crate::results::{Attempt, Case, CaseStatus, CaseSuite, Cause, Outcome, RunResults, TestResult};
 
@@ -104,8 +104,11 @@ fn suite_name(suite: &CaseSuite) -> &str {
 /// True where the verdict is bad and the cases do not account for it: none of them failed, or something happened to
 /// the container that no case can know.
 fn container_says_more(test: &TestResult) -> bool {
-    if !is_bad(test.outcome) {
+    if !test.is_bad() {
         return false;
+    }
+    if test.outcome == Outcome::Flaky {
+        return true;
     }
     let bad_cases = test.last_attempt().map_or(0, |attempt| attempt.cases.bad());
     match test.cause {
@@ -118,18 +121,24 @@ fn container_says_more(test: &TestResult) -> bool {
 fn container_case(test: &TestResult, history: Option<&str>) -> TestCase {
     let seconds = test.last_attempt().map_or(0.0, |attempt| attempt.seconds);
     let log = test.last_attempt().map(|attempt| attempt.log_tail.as_str()).unwrap_or_default();
-    let sentence = test.cause.as_ref().map_or_else(|| outcome_word(test.outcome).to_owned(), describe_cause);
-    let type_ = test.cause.as_ref().map_or_else(|| outcome_word(test.outcome), cause_kind).to_owned();
+    let (type_, sentence) = match &test.cause {
+        _ if test.outcome == Outcome::Flaky => ("flaky", flaky(test)),
+        Some(cause) => (cause_kind(cause), describe_cause(cause)),
+        None => (outcome_word(test.outcome), outcome_word(test.outcome).to_owned()),
+    };
+    let type_ = type_.to_owned();
     let message = attribute(&sentence);
 
     let mut case = TestCase::success(&attribute(&test.name), span(seconds));
     case.set_classname(&attribute(&test.test_type));
     case.result = match (test.outcome, &test.cause) {
-        (Outcome::Passed | Outcome::Flaky, _) => Verdict::Success,
+        (Outcome::Passed, _) => Verdict::Success,
+        (Outcome::Flaky, _) if !test.flaky_fails => Verdict::Success,
         (Outcome::Skipped, Some(_)) => Verdict::SkippedWithCause { type_, message, cause: None },
         (Outcome::Skipped, None) => Verdict::Skipped,
         (_, Some(Cause::ExitCode { .. } | Cause::FailedCases { .. } | Cause::NoTests))
-        | (Outcome::Failed, None) => Verdict::Failure { type_, message, cause: Some(cdata(&sentence)) },
+        | (Outcome::Failed, None)
+        | (Outcome::Flaky, _) => Verdict::Failure { type_, message, cause: Some(cdata(&sentence)) },
         _ => Verdict::Error { type_, message, cause: Some(cdata(&sentence)) },
     };
     let of_service = match &test.cause {
@@ -157,8 +166,7 @@ fn attempts_text(test: &TestResult) -> Option<String> {
         )
     };
     (test.attempts.len() > 1).then(|| {
-        let flaky = (test.outcome == Outcome::Flaky)
-            .then(|| format!("flaky: passed on attempt {} only", test.attempts.len()));
+        let flaky = (test.outcome == Outcome::Flaky).then(|| format!("flaky: {}", flaky(test)));
         test.attempts.iter().map(line).chain(flaky).collect::<Vec<_>>().join("\n")
     })
 }

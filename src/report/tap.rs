@@ -79,10 +79,10 @@ fn test_point(number: usize, test: &TestResult) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(point, "# Subtest: {name}\n{SUBTEST}1..{}", cases.len());
         for (number, (suite, case)) in (1..).zip(cases) {
-            case_point(number, suite, case, !is_bad(test.outcome), &mut point);
+            case_point(number, suite, case, !test.is_bad(), &mut point);
         }
     }
-    let not = if is_bad(test.outcome) { "not " } else { "" };
+    let not = if test.is_bad() { "not " } else { "" };
     let skip = match (test.outcome, &test.cause) {
         (Outcome::Skipped, Some(cause)) => skip(Some(&describe_cause(cause))),
         (Outcome::Skipped, None) => skip(test.warnings.first()),
@@ -132,7 +132,7 @@ fn case_point(number: usize, suite: &str, case: &Case, forgiven: bool, text: &mu
 
 fn diagnostics(test: &TestResult) -> Block {
     let mut block = Block::default();
-    let milliseconds = test.attempts.iter().map(|attempt| attempt.seconds * 1000.0).sum::<f64>().max(0.0);
+    let milliseconds = test.seconds().max(0.0) * 1000.0;
     block.text("outcome", outcome_word(test.outcome));
     block.word("duration_ms", &format!("{milliseconds:.0}"));
     if test.image != test.name {

@@ -49,6 +49,7 @@ pub const fn cause_kind(cause: &Cause) -> &'static str {
         Cause::Interrupted { .. } => "interrupted",
         Cause::ResultsIncomplete { .. } => "results_incomplete",
         Cause::ResultsLimit { .. } => "results_limit",
+        Cause::RunTimeout { .. } => "run_timeout",
         Cause::NotRun { .. } => "not_run",
         Cause::Cached { .. } => "cached",
         Cause::DependencyFailed { .. } => "dependency_failed",
@@ -97,6 +98,9 @@ pub fn describe_cause(cause: &Cause) -> String {
         Cause::ResultsIncomplete { message } => with_message("the results are incomplete", message),
         Cause::ResultsLimit { limit } => {
             format!("the results are larger than --results-limit ({}) and were cut", bytes(*limit))
+        }
+        Cause::RunTimeout { seconds } => {
+            format!("timed out: the time for the whole run ({}) was over while it ran", duration(*seconds))
         }
         Cause::NotRun { reason } => with_message("not run", reason),
         Cause::Cached { run_id, at } => format!(
@@ -152,6 +156,7 @@ pub fn advise(cause: &Cause, run_id: &str) -> Option<String> {
             Some("set a limit with -m, or free memory on the host".to_owned())
         }
         Cause::Timeout { .. } => Some("allow more time with --timeout".to_owned()),
+        Cause::RunTimeout { .. } => Some("allow more time with --global-timeout".to_owned()),
         Cause::NoTests => {
             Some("write JUnit or TAP files to the results path, or use --no-tests pass".to_owned())
         }
@@ -174,6 +179,13 @@ pub fn advise(cause: &Cause, run_id: &str) -> Option<String> {
         | Cause::Cached { .. }
         | Cause::Interrupted { .. } => None,
     }
+}
+
+/// What is said of a test that passed on a retry.
+#[must_use]
+pub fn flaky(test: &TestResult) -> String {
+    let counted = if test.flaky_fails { ", which counts as failed in this run" } else { "" };
+    format!("passed on attempt {} only{counted}", test.attempts.len())
 }
 
 /// What is said of tests that were not run because they passed before: never that they passed.
@@ -293,6 +305,7 @@ mod tests {
             Cause::OutOfMemory { limit: Some(64 << 20) },
             Cause::OutOfMemory { limit: None },
             Cause::Timeout { seconds: 90.0 },
+            Cause::RunTimeout { seconds: 90.0 },
             Cause::CommandNotFound { message: message() },
             Cause::CommandNotExecutable { message: message() },
             Cause::CommandNotFound { message: ENDED_WITH_127.to_owned() },

@@ -151,6 +151,7 @@ mod tests {
             any::<u64>().prop_map(|files| Cause::UnreadableReport { files }),
             any::<Option<u64>>().prop_map(|limit| Cause::OutOfMemory { limit }),
             quarters().prop_map(|seconds| Cause::Timeout { seconds }),
+            quarters().prop_map(|seconds| Cause::RunTimeout { seconds }),
             any::<String>().prop_map(|message| Cause::CommandNotFound { message }),
             any::<String>().prop_map(|message| Cause::CommandNotExecutable { message }),
             any::<String>().prop_map(|message| Cause::NotStarted { message }),

@@ -126,7 +126,9 @@ async fn build_and_run(
     let exit = executed.exit(job.propagate, job.flaky_fails);
     let Executed { attempts, verdict, kept, failure: unmade, .. } = executed;
     let Verdict { outcome, cause, warnings } = verdict;
-    let result = TestResult { outcome, cause, attempts, results_dir, warnings, ..unrun::planned(job.plan) };
+    let flaky_fails = job.flaky_fails && outcome == Outcome::Flaky;
+    let known = unrun::planned(job.plan);
+    let result = TestResult { outcome, cause, flaky_fails, attempts, results_dir, warnings, ..known };
     Ok(Finished { result, exit, kept, failure: unmade.or(failure) })
 }
 

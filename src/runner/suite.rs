@@ -205,7 +205,8 @@ impl Test {
         let Executed { mut attempts, verdict, kept, results_pending, recipe_key, failure } = executed;
         attempts.iter_mut().for_each(shorten);
         let Verdict { outcome, cause, warnings } = verdict;
-        let mut result = TestResult { outcome, cause, attempts, ..self.blank() };
+        let flaky_fails = self.flaky_fails && outcome == Outcome::Flaky;
+        let mut result = TestResult { outcome, cause, flaky_fails, attempts, ..self.blank() };
         result.warnings.extend(warnings);
         result.results_dir = (!results_pending).then_some(results_dir);
         Finished { result, exit, kept, failure, recipe_key }

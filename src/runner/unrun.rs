@@ -19,6 +19,7 @@ pub fn unplanned(name: &str, image: &str) -> TestResult {
         source: "none".to_owned(),
         outcome: Outcome::NotStarted,
         cause: None,
+        flaky_fails: false,
         attempts: Vec::new(),
         results_dir: None,
         warnings: Vec::new(),

@@ -15,6 +15,14 @@ fn values(text: &str, key: &str) -> Option<Vec<String>> {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_the_file() {
+    assert_eq!(
+        values("\u{feff}version: 1\r\ndefaults: {timeout: 5m}\r\n", "timeout"),
+        Some(vec!["5m".into()])
+    );
+}
+
+#[test]
 fn values_are_texts() {
     let text = "version: 1\ndefaults:\n  timeout: 5m\n  memory: 64\n  keep: yes\n  env:\n    A: 1\n    B: true\n    C:\n    \
                 D: ''\n  volume:\n  - /a:/b\n  - /c\n  retries: 1.5\n";

@@ -370,6 +370,12 @@ async fn a_project_that_runs_is_joined_and_left_as_it_is() {
     let lacking = stage.start(&["api", "db"]).await.unwrap_err();
     let expected = format!("the Compose project {} is running, but not its service api", stage.name);
     assert_eq!(lacking.to_string(), expected);
+    let hint = lacking.hint().unwrap().to_owned();
+    assert!(hint.contains(".yaml up -d api`") || hint.contains(".yml up -d api`"), "{hint}");
+    assert!(
+        hint.starts_with("start them (`docker-compose -f ")
+            || hint.starts_with("start them (`docker compose -f ")
+    );
     assert_eq!(inventory(&stage.name), before);
     // Unless it is not wanted.
     let context = ComposeContext { join: false, ..stage.context() };

@@ -66,6 +66,7 @@ fn flaky_is_a_failure_where_it_is_to_be_one() {
     let told = system.run(1, &["--flaky-result", "fail"]);
     told.assert_outcomes(&[("wobbly", "flaky"), ("steady", "passed")]);
     assert_eq!(told.report["exit_code"], 1);
+    assert_eq!(told.test("wobbly")["flaky_fails"], true);
     // It has still to pass: a rerun knows.
     let told = system.run(0, &["--rerun", "failed"]);
     told.assert_outcomes(&[("wobbly", "passed")]);

@@ -40,6 +40,15 @@ fn tests_are_selected_by_globs_expressions_types_and_labels() {
 }
 
 #[test]
+fn a_test_that_is_taken_for_an_image_is_said_to_be_one() {
+    let system = System::of(SIX);
+    let ran = system.sandbox.expect(125, &["run", "--pull", "never", "cart"]);
+    ran.assert_stderr("hint: cart is a test of docker-test.yaml: docker-test run --select cart");
+    let ran = system.sandbox.expect(125, &["run", "--pull", "never", "carts"]);
+    assert!(!ran.stderr.contains("is a test of"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_matrix_gives_each_of_its_tests_values_of_its_own() {
     let system = System::of(SIX);
     let told = system.run(0, &["--select", "checkout"]);

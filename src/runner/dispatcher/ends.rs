@@ -141,11 +141,11 @@ impl<F: FnMut(usize, &Finished)> Dispatcher<'_, F> {
 
     pub(super) fn time_is_over(&mut self) {
         self.out_of_time = true;
-        let limit = duration::human(self.suite.time.unwrap_or_default());
-        let reason = format!("the time for the whole run, {limit}, is over");
+        let limit = self.suite.time.unwrap_or_default();
+        let reason = format!("the time for the whole run, {}, is over", duration::human(limit));
         let cause = Cause::NotRun { reason: reason.clone() };
         for slot in self.slots.values() {
-            let (outcome, cause) = (Outcome::TimedOut, cause.clone());
+            let (outcome, cause) = (Outcome::TimedOut, Cause::RunTimeout { seconds: limit.as_secs_f64() });
             halt::say(&slot.halts, Halt { reason: reason.clone(), outcome, cause });
         }
         self.stop(&reason, Outcome::TimedOut, cause);

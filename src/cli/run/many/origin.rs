@@ -42,7 +42,7 @@ pub(super) enum OriginError {
     OfOne { flag: &'static str },
     #[error("{flag} and IMAGE exclude each other: both say what is tested")]
     Twice { flag: &'static str },
-    #[error("--watch writes no events for programs: leave --format json out")]
+    #[error("--watch tells people what happens, and writes nothing for programs to standard output")]
     WatchedByAProgram,
 }
 
@@ -55,7 +55,10 @@ impl Diagnose for OriginError {
         Some(match self {
             Self::Nothing(_) => "name an image (docker-test run shop:1.4), or let `docker-test init` write a suite to start from".to_owned(),
             Self::OfOne { flag } => format!("run the image alone: docker-test run {flag} IMAGE"),
-            Self::Twice { .. } | Self::WatchedByAProgram => "leave one of the two out".to_owned(),
+            Self::Twice { .. } => "leave one of the two out".to_owned(),
+            Self::WatchedByAProgram => {
+                "leave --format json out, and write reports to files: each run writes them anew".to_owned()
+            }
         })
     }
 }
@@ -118,7 +121,8 @@ fn refuse(args: &RunArgs) -> Result<(), OriginError> {
     if let Some((flag, _)) = sources.into_iter().find(|(_, given)| *given && !args.images.is_empty()) {
         return Err(OriginError::Twice { flag });
     }
-    if many.watch && options.output.format == Format::Json {
+    let to_stdout = options.run.report.iter().any(|report| report.path.as_os_str() == "-");
+    if many.watch && (to_stdout || options.output.format == Format::Json) {
         return Err(OriginError::WatchedByAProgram);
     }
     Ok(())

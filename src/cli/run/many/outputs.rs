@@ -95,6 +95,11 @@ pub(super) fn nothing_to_test(
         (_, Some(part)) if listing.selected > 0 => {
             format!("of {}, none is in part {part}", count(listing.selected as u64, "selected test"))
         }
+        (Some(only), _) => format!(
+            "none of {all} of {} is both selected and among the {} to be run again",
+            selected.shown,
+            only.len()
+        ),
         _ => format!("none of {all} of {} is selected", selected.shown),
     };
     terminal::note(&format!("docker-test: nothing to test: {why}\n"));
