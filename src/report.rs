@@ -169,7 +169,7 @@ mod tests {
         for (format, sign) in [
             ("junit", "failures=\"1\""),
             ("tap", "\nnot ok 1 - shop:1.4\n"),
-            ("github", "::error title=shop:1.4::passed on attempt 2 only, which counts"),
+            ("github", "::error title=shop%3A1.4::passed on attempt 2 only, which counts"),
             ("gitlab", "\"severity\": \"major\""),
             ("json", "\"flaky_fails\": true"),
         ] {

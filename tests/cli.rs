@@ -138,19 +138,19 @@ TAP version 14
 ok 1 - checkout (r-1)
   ---
   outcome: "passed"
-  duration_ms: -0
+  duration_ms: 0
   image: "shop:1.4"
   ...
 not ok 2 - checkout (r-2)
   ---
   outcome: "failed"
-  duration_ms: -0
+  duration_ms: 0
   image: "shop:1.4"
   ...
 ok 3 - cart
   ---
   outcome: "flaky"
-  duration_ms: -0
+  duration_ms: 0
   image: "shop:1.4"
   ...
 

@@ -337,6 +337,7 @@ mod tests {
             "out of memory: the kernel killed the test (limit 64 MiB)",
             "out of memory: the kernel killed the test (no limit was set; the host ran out)",
             "timed out: the test ran longer than 1m 30s",
+            "timed out: the time for the whole run (1m 30s) was over while it ran",
             "the test command is not in the image: exec: \"x\": no such file",
             "the test command cannot be executed: exec: \"x\": no such file",
             "the test ended with exit code 127, which stands for a command that was not found",
