@@ -23,6 +23,9 @@ use crate::results::directory;
 /// A journal without its name is left alone for this long: naming it takes a moment.
 const UNBEGUN_AGE: u64 = 60 * 60;
 
+/// Seconds in which an engine has done what it was asked for, however busy it is.
+const JUST_NOW: u64 = 60;
+
 /// The head of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -229,6 +232,13 @@ impl FoundRun {
         let owner = self.record.owner.parse::<Owner>();
         let owner = owner.map_or(Liveness::Unknown, |owner| owner.liveness());
         lives(self.lock, owner, now <= self.record.deadline)
+    }
+
+    /// Whether the run was at work a moment ago, at `now` in Unix seconds.
+    pub(super) fn is_of_just_now(&self, now: u64) -> bool {
+        let written = fs::metadata(&self.path).and_then(|metadata| metadata.modified()).ok();
+        let written = written.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        written.is_some_and(|at| now.saturating_sub(at.as_secs()) < JUST_NOW)
     }
 
     /// Deletes the journal, and what the run, now dead, has left beside its results directory.

@@ -80,7 +80,10 @@ pub async fn sweep(
         doomed.extend(written_down(found, options));
         dead.push(found.record.run.clone());
     }
-    for resource in engine.owned(ours::RUN).await? {
+    let owned = engine.owned(ours::RUN).await?;
+    let seen: BTreeSet<(ResourceKind, String)> =
+        owned.iter().map(|resource| (resource.kind, resource.name.clone())).collect();
+    for resource in owned {
         let Some(run) = resource.labels.get(ours::RUN) else { continue };
         let found = runs.get(run);
         if this_run != Some(run.as_str()) && may_go(&resource, found, options, now) {
@@ -105,21 +108,38 @@ pub async fn sweep(
         let removed = pruned.iter().filter(|entry| entry.error.is_none()).map(|entry| &entry.name);
         gone.iter().chain(removed).for_each(|subject| notes.forget(subject));
         for found in dead.iter().filter_map(|run| runs.remove(run)) {
-            conclude(found, &pruned, options);
+            conclude(found, &pruned, &seen, options, now);
         }
     }
     Ok(pruned)
 }
 
-/// Ends the journal of a dead run; or brings it up to date, where something is left that it is needed for.
-fn conclude(mut found: FoundRun, pruned: &[Pruned], options: SweepOptions) {
+/// Ends the journal of a dead run; or brings it up to date, where something is left that it is needed for, or may yet
+/// come: the engine may still be at what it was asked for by a run that was killed a moment ago.
+fn conclude(
+    mut found: FoundRun,
+    pruned: &[Pruned],
+    seen: &BTreeSet<(ResourceKind, String)>,
+    options: SweepOptions,
+    now: u64,
+) {
     let run = found.record.run.clone();
-    if is_clean(pruned, &run) && (options.kept_and_lost || !found.holdings.has_the_users()) {
+    let may_come = |kind: ResourceKind, name: &str| !seen.contains(&(kind, name.to_owned()));
+    let waits = !options.kept_and_lost
+        && found.is_of_just_now(now)
+        && found.open().iter().any(|(kind, name)| is_made_by_one_call(*kind) && may_come(*kind, name));
+    if !waits && is_clean(pruned, &run) && (options.kept_and_lost || !found.holdings.has_the_users()) {
         found.discard();
         return;
     }
     let gone = pruned.iter().filter(|entry| entry.error.is_none() && entry.run.as_ref() == Some(&run));
+    let gone = gone.filter(|entry| !(waits && may_come(entry.kind, &entry.name)));
     found.strike(gone.map(|entry| (entry.kind, entry.name.as_str())));
+}
+
+/// Whether it bears our labels from the moment that it is there.
+const fn is_made_by_one_call(kind: ResourceKind) -> bool {
+    matches!(kind, ResourceKind::Container | ResourceKind::Network | ResourceKind::Volume)
 }
 
 /// Whether the journal of a dead run on another engine may go. Without it nobody knows of a kept container or of results
@@ -340,14 +360,37 @@ mod tests {
             error: None,
         };
         let sweep = SweepOptions::default();
-        conclude(find(plain.run_id()).unwrap(), &[], sweep);
+        let seen: BTreeSet<_> =
+            [used.name(), kept.as_str()].map(|name| (ResourceKind::Container, name.to_owned())).into();
+        conclude(find(plain.run_id()).unwrap(), &[], &seen, sweep, NOW);
         assert!(find(plain.run_id()).is_none());
-        conclude(find(keeping.run_id()).unwrap(), &[gone(used.name())], sweep);
+        conclude(find(keeping.run_id()).unwrap(), &[gone(used.name())], &seen, sweep, NOW);
         let names: Vec<String> =
             find(keeping.run_id()).unwrap().open().into_iter().map(|(_, name)| name).collect();
         assert_eq!(names, ["tag", kept.as_str()], "what is gone is not asked for again");
-        conclude(find(keeping.run_id()).unwrap(), &[gone(&kept)], PRUNE);
+        conclude(find(keeping.run_id()).unwrap(), &[gone(&kept)], &seen, PRUNE, NOW);
         assert!(find(keeping.run_id()).is_none());
+    }
+
+    #[test]
+    fn what_a_run_that_was_just_killed_asked_for_and_nobody_has_seen_is_waited_for() {
+        let state = tempfile::tempdir().unwrap();
+        let longest = std::time::Duration::from_secs(1);
+        let ledger = crate::ledger::RunLedger::begin(state.path(), "e.sock", "shop", None, longest).unwrap();
+        let name = ledger.record(ResourceKind::Network, "late").unwrap().name().to_owned();
+        let gone = || Pruned {
+            kind: ResourceKind::Network,
+            name: name.clone(),
+            run: Some(ledger.run_id().to_owned()),
+            error: None,
+        };
+        let find = || crate::ledger::find_run(state.path(), ledger.run_id());
+        let now = crate::ledger::unix_now();
+        let (nothing, sweep) = (BTreeSet::new(), SweepOptions::default());
+        conclude(find().unwrap(), &[gone()], &nothing, sweep, now);
+        assert_eq!(find().unwrap().open(), [(ResourceKind::Network, name.clone())], "it may still come");
+        conclude(find().unwrap(), &[gone()], &nothing, sweep, now + 120);
+        assert!(find().is_none(), "but not for ever");
     }
 
     #[test]

@@ -238,6 +238,28 @@ async fn a_run_that_ends_removes_all_but_what_is_kept_and_lost_and_says_nothing_
 }
 
 #[tokio::test]
+async fn what_an_engine_makes_after_its_run_was_killed_and_swept_goes_with_a_later_run() {
+    let (engine, sandbox) = own_engine("suitelate");
+    let (host, state) = (engine.value("DOCKERD_HOST"), sandbox.state());
+    let suite = Suite::begin(host, &state).await;
+    let late = format!("{}-late", suite.network);
+    suite.ledger.record(ResourceKind::Network, &late).unwrap();
+    let labels = foreign(suite.ledger.labels(Role::Network));
+    let run = suite.die(&state);
+    let next = || sandbox.expect(0, &script(&["--results-dir", "other"], BASE, "true"));
+    next();
+    assert_eq!(things(host), Vec::<String>::new());
+    assert!(find_run(&state, &run).is_some(), "it may still come");
+    let labels: Vec<String> =
+        labels.into_iter().map(|(name, value)| format!("--label={name}={value}")).collect();
+    let words = ["network", "create"].into_iter().chain(labels.iter().map(String::as_str));
+    docker_at(host, &words.chain([late.as_str()]).collect::<Vec<_>>());
+    next();
+    assert_eq!(things(host), Vec::<String>::new());
+    assert!(find_run(&state, &run).is_none());
+}
+
+#[tokio::test]
 async fn lost_results_of_many_containers_are_fetched_each_to_its_own_place() {
     let (engine, sandbox) = own_engine("suitelost");
     let (host, state) = (engine.value("DOCKERD_HOST"), sandbox.state());

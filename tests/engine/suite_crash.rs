@@ -93,12 +93,21 @@ fn killed_after(moments: &[(&str, u64)]) {
             // Any run will do, and wherever it puts its own results.
             sandbox.expect(0, &script(&["--results-dir", "elsewhere"], &system.image, "true"));
         } else {
-            sandbox.expect(0, &["prune", &run]);
+            // An engine that is still about to start a container may refuse to remove it, which is said; once it has
+            // started, it goes.
+            eventually("a prune of all of it", || {
+                let ran = sandbox.run(&["prune", &run]);
+                assert!(ran.code == 0 || ran.stderr.contains("cannot remove"), "{}", ran.stderr);
+                (ran.code == 0).then_some(())
+            });
         }
         assert_eq!(left_of(&run), Vec::<String>::new(), "killed {delay} ms after {moment}");
         if turn % 2 == 0 {
             assert_eq!(names_in(&sandbox.path().join("tests")), Vec::<String>::new(), "after {moment}");
         }
+        // What the engine was asked for in the last moment may still come: until then the journal stays.
+        sandbox.expect(0, &["prune"]);
+        assert_eq!(left_of(&run), Vec::<String>::new(), "killed {delay} ms after {moment}");
         assert_eq!(names_in(&sandbox.state().join("runs")), Vec::<String>::new(), "after {moment}");
     }
     // After all that it still runs as it should.
