@@ -11,6 +11,7 @@ mod connect;
 mod doctor;
 pub mod flags;
 mod generate;
+pub mod harness;
 mod history;
 mod init;
 mod inspect;

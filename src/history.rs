@@ -7,6 +7,7 @@
 mod durations;
 mod error;
 mod file;
+pub mod outbox;
 mod outcome;
 mod passes;
 mod record;

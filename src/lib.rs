@@ -13,26 +13,36 @@
 //! - [`results`]: the outcome model, and the files and cases that a test leaves
 //! - [`history`]: what ran when and what became of it, in one file that later runs ask
 //! - [`report`]: results → screen and files
+//! - [`probe`]: what a run of a probe came to: attempts, and the verdict over them
+//! - [`schedule`]: when a probe is due
+//! - [`check`]: one look at a service: a command, a request, a connection, a name
+//! - [`harness`]: attempts at a check, a cleanup after each, and what is told of them
+//! - [`notify`]: alerts and metrics: the policy, the sinks, and the outbox that loses none
 //! - [`cli`]: flags in, exit code out
 //!
 //! Around them: [`error`], [`exit_code`], [`environment`], [`input`], [`settings`], [`signal`], [`redact`].
 
+pub mod check;
 pub mod cli;
 pub mod compose;
 pub mod engine;
 pub mod environment;
 pub mod error;
 pub mod exit_code;
+pub mod harness;
 pub mod history;
 pub mod image;
 pub mod input;
 pub mod ledger;
 pub mod metadata;
+pub mod notify;
 pub mod plan;
+pub mod probe;
 pub mod redact;
 pub mod report;
 pub mod results;
 pub mod runner;
+pub mod schedule;
 pub mod settings;
 pub mod signal;
 pub mod suite;

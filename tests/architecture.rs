@@ -114,7 +114,7 @@ fn clap_is_named_by_the_command_line_alone() {
 #[test]
 fn nothing_below_the_command_line_reads_the_environment_or_arguments() {
     let words = ["env::var", "env::args", "env::current_dir", "env::home_dir", "env::set_var"];
-    nowhere_but(&["environment", "main"], &words);
+    nowhere_but(&["environment", "main", "bin"], &words);
 }
 
 #[test]
@@ -136,6 +136,11 @@ fn nothing_knows_what_comes_after_it() {
     never_in(&["engine"], &["crate::runner", "crate::results", "crate::ledger", "crate::compose"]);
     never_in(&["history"], &["crate::image", "crate::engine", "crate::ledger", "crate::runner"]);
     never_in(&["metadata", "plan", "suite", "image", "ledger"], &["crate::compose"]);
+    never_in(
+        &["check", "harness", "notify", "probe", "schedule"],
+        &["crate::engine", "crate::runner", "crate::cli"],
+    );
+    never_in(&["probe", "check", "schedule"], &["crate::notify", "crate::harness"]);
 }
 
 #[test]
@@ -154,6 +159,15 @@ fn what_is_pure_does_no_io_and_has_no_clock() {
     let pure =
         ["metadata", "plan", "suite", "image/template", "image/key", "compose/config", "results/verdict"];
     never_in(&pure, &effects);
+    let of_probes =
+        ["probe", "schedule", "notify/policy", "notify/metrics", "notify/text", "notify/from_environment"];
+    never_in(&of_probes, &effects);
+    let sinks =
+        ["datadog", "dogstatsd", "pagerduty", "pagerduty_v1", "slack", "webhook", "ping", "kuberhealthy"];
+    never_in(
+        &sinks.map(|sink| format!("notify/{sink}")).iter().map(String::as_str).collect::<Vec<_>>(),
+        &effects,
+    );
 }
 
 #[test]

@@ -249,8 +249,12 @@ fn relative_links_lead_somewhere() {
 
 /// The long flags that `--help` of a subcommand lists.
 fn flags_of(command: &str) -> BTreeSet<String> {
+    flags_in_help_of(&format!("docker-test {command}"))
+}
+
+fn flags_in_help_of(program: &str) -> BTreeSet<String> {
     let home = tempfile::tempdir().unwrap();
-    let (code, help) = shell(home.path(), &format!("docker-test {command} --help"));
+    let (code, help) = shell(home.path(), &format!("{program} --help"));
     assert_eq!(code, 0, "{help}");
     help.lines()
         .filter_map(|line| {
@@ -283,6 +287,18 @@ fn the_command_line_reference_names_every_subcommand_and_every_flag() {
 }
 
 #[test]
+fn the_harness_is_documented_with_every_flag_and_its_variable() {
+    let text = read("docs/harness.md");
+    let flags = flags_in_help_of("docker-test-harness");
+    assert!(flags.len() > 10, "{flags:?}");
+    for flag in flags.iter().filter(|flag| !matches!(flag.as_str(), "help" | "version")) {
+        assert!(text.contains(&format!("| `--{flag}")), "docs/harness.md has no row for --{flag}");
+        let variable = format!("`DOCKER_TEST_{}`", flag.replace('-', "_").to_uppercase());
+        assert!(text.contains(&variable), "docs/harness.md does not name {variable}");
+    }
+}
+
+#[test]
 fn the_documentation_names_no_flag_that_is_not_there() {
     // Of Docker's global flags, Dockerfile instructions, cargo and the scripts; and what stands for any flag.
     const OTHERS: [&str; 16] = [
@@ -306,6 +322,7 @@ fn the_documentation_names_no_flag_that_is_not_there() {
     let mut known: BTreeSet<String> = COMMANDS.iter().flat_map(|command| flags_of(command)).collect();
     known.extend(OfRun::ROWS.iter().chain(OfBuild::ROWS).map(|row| row.long.to_owned()));
     known.extend(OTHERS.map(str::to_owned));
+    known.extend(flags_in_help_of("docker-test-harness"));
     for path in documents().iter().filter(|path| !path.starts_with("examples") && !path.starts_with("tests"))
     {
         let text = read(path.to_str().unwrap());

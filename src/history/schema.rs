@@ -76,6 +76,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
         at TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX passes_by_run ON passes (run);",
+    super::outbox::MIGRATION,
 ];
 
 /// Brings the file to the latest version, all of it or nothing.

@@ -1,0 +1,309 @@
+//! A command, and what its end says about the service.
+//!
+//! Owns the process with all that it starts: it ends in time, whatever it does, and nothing of it is left, no zombie
+//! either. Of what it prints the end is kept. What the texts mean is the command's business, but for plugins of Nagios.
+
+mod group;
+mod printed;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::shape::{self, Shaped};
+use super::{CheckError, Looked, Surroundings, critical, nagios, observation};
+use crate::metadata::dockerfile::escaped;
+use crate::metadata::duration::human;
+use crate::probe::{Observation, State};
+use group::Group;
+use printed::Printed;
+
+const SHELL: &str = "/bin/sh";
+/// How long a command may take to end after it was asked to.
+const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+/// How long a killed process may take to be gone. One that hangs in the kernel is left behind.
+const LAST_BREATH: Duration = Duration::from_secs(5);
+/// As much of a line as a summary quotes, in characters.
+const QUOTED: usize = 200;
+
+/// A command, and what its end says about the service.
+#[derive(Clone)]
+pub struct CommandCheck {
+    run: Words,
+    /// 0 to 3 and performance data, by the convention of Nagios.
+    is_plugin: bool,
+    environment: BTreeMap<String, String>,
+    directory: Option<PathBuf>,
+    grace: Duration,
+}
+
+/// Arguments and variables may bear keys.
+impl fmt::Debug for CommandCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandCheck")
+            .field("program", &self.run.program())
+            .field("is_plugin", &self.is_plugin)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One text for the shell, or arguments.
+#[derive(Clone)]
+enum Words {
+    Shell(String),
+    Arguments(Vec<String>),
+}
+
+/// The mapping of a `command` check.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LongCommand {
+    #[serde(deserialize_with = "shape::required")]
+    run: Words,
+    #[serde(default)]
+    nagios: bool,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    #[serde(default)]
+    directory: Option<PathBuf>,
+    /// How long it may take to end after SIGTERM, before SIGKILL.
+    #[serde(default, deserialize_with = "shape::limit")]
+    grace: Option<Duration>,
+}
+
+impl Shaped for Words {
+    const EXPECTED: &'static str = "a command for the shell, or a list of a program and its arguments";
+    type Map = serde::de::IgnoredAny;
+    type Item = String;
+
+    fn from_map(_map: Self::Map) -> Result<Self, String> {
+        Err(format!("expected {}", Self::EXPECTED))
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err(format!("expected {}, got nothing", Self::EXPECTED));
+        }
+        Ok(Self::Shell(text.to_owned()))
+    }
+
+    fn from_list(list: Vec<String>) -> Result<Self, String> {
+        match list.first() {
+            Some(program) if !program.is_empty() => Ok(Self::Arguments(list)),
+            _ => Err(format!("expected {}, got no program", Self::EXPECTED)),
+        }
+    }
+}
+
+impl Words {
+    fn program(&self) -> &str {
+        match self {
+            Self::Shell(_) => SHELL,
+            Self::Arguments(words) => words.first().map(String::as_str).unwrap_or_default(),
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program());
+        match self {
+            Self::Shell(text) => command.args(["-c", text]),
+            Self::Arguments(words) => command.args(words.iter().skip(1)),
+        };
+        command
+    }
+}
+
+impl Shaped for CommandCheck {
+    const EXPECTED: &'static str =
+        "a command for the shell, a list of a program and its arguments, or a mapping with the key run";
+    type Map = LongCommand;
+    type Item = String;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Words::from_text(text).map(Self::of)
+    }
+
+    fn from_list(list: Vec<String>) -> Result<Self, String> {
+        Words::from_list(list).map(Self::of)
+    }
+
+    fn from_map(map: LongCommand) -> Result<Self, String> {
+        let is_name = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
+        if let Some(name) = map.env.keys().find(|name| !is_name(name)) {
+            return Err(format!("expected the name of a variable, got {name:?}"));
+        }
+        Ok(Self {
+            is_plugin: map.nagios,
+            environment: map.env,
+            directory: map.directory,
+            grace: map.grace.unwrap_or(DEFAULT_GRACE),
+            ..Self::of(map.run)
+        })
+    }
+}
+
+/// How a command came to its end.
+enum Ending {
+    Itself(ExitStatus),
+    TimedOut,
+    Cancelled,
+}
+
+impl CommandCheck {
+    fn of(run: Words) -> Self {
+        let environment = BTreeMap::new();
+        Self { run, is_plugin: false, environment, directory: None, grace: DEFAULT_GRACE }
+    }
+
+    /// A command for the shell.
+    #[must_use]
+    pub fn shell(text: impl Into<String>) -> Self {
+        Self::of(Words::Shell(text.into()))
+    }
+
+    /// A program with its arguments. One without a program cannot be started.
+    #[must_use]
+    pub fn arguments(words: Vec<String>) -> Self {
+        Self::of(Words::Arguments(words))
+    }
+
+    /// Taken for a plugin of Nagios.
+    #[must_use]
+    pub fn as_plugin(self) -> Self {
+        Self { is_plugin: true, ..self }
+    }
+
+    /// Runs it. Dropped before its end, it is killed at once with all that it has started.
+    pub async fn run(
+        &self,
+        surroundings: &Surroundings,
+        timeout: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Looked, CheckError> {
+        if stop.is_cancelled() {
+            return Err(CheckError::Cancelled);
+        }
+        let (mut child, group) = self.start(surroundings)?;
+        let printed = Printed::of(&mut child, surroundings.output.clone());
+        let ending = tokio::select! {
+            biased;
+            status = child.wait() => Ending::Itself(status.map_err(|source| self.lost(source))?),
+            () = stop.cancelled() => Ending::Cancelled,
+            () = tokio::time::sleep(timeout) => Ending::TimedOut,
+        };
+        if !matches!(ending, Ending::Itself(_)) {
+            self.end(&mut child, &group).await?;
+        }
+        // What it has left running belongs to it, and may hold its streams open.
+        group.end();
+        let printed = printed.ended().await;
+        group.reap().await;
+        match ending {
+            Ending::Cancelled => Err(CheckError::Cancelled),
+            Ending::TimedOut => {
+                let fault = format!("expected an end within {}, got none", human(timeout));
+                let mut seen = critical(with_last_line(fault, &printed.tail));
+                seen.output = printed.tail;
+                Ok(Looked { seen, timed_out: true })
+            }
+            Ending::Itself(status) => Ok(Looked { seen: self.judge(status, printed), timed_out: false }),
+        }
+    }
+
+    fn start(&self, surroundings: &Surroundings) -> Result<(Child, Group), CheckError> {
+        let variables = surroundings.variables.iter().map(|(name, value)| (name, value));
+        let mut command = self.run.command();
+        command
+            .env_clear()
+            .envs(variables)
+            .envs(&self.environment)
+            .current_dir(self.directory.as_ref().unwrap_or(&surroundings.directory))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        let program = || escaped(self.run.program(), QUOTED);
+        let child =
+            command.spawn().map_err(|source| CheckError::NotStarted { program: program(), source })?;
+        let group = Group::of(&child)
+            .ok_or_else(|| self.lost(io::Error::other("it has ended before it could be looked at")))?;
+        Ok((child, group))
+    }
+
+    fn lost(&self, source: io::Error) -> CheckError {
+        CheckError::Lost { program: escaped(self.run.program(), QUOTED), source }
+    }
+
+    /// Asks the whole group to end, and kills what is left of it after the grace period.
+    async fn end(&self, child: &mut Child, group: &Group) -> Result<(), CheckError> {
+        group.ask_to_end();
+        let ended = async {
+            let status = child.wait().await;
+            group.ended().await;
+            status
+        };
+        if let Ok(status) = tokio::time::timeout(self.grace, ended).await {
+            return status.map(|_| ()).map_err(|source| self.lost(source));
+        }
+        group.end();
+        match tokio::time::timeout(LAST_BREATH, child.wait()).await {
+            Ok(status) => status.map(|_| ()).map_err(|source| self.lost(source)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn judge(&self, status: ExitStatus, printed: printed::Text) -> Observation {
+        let mut seen = match (status.code(), self.is_plugin) {
+            (Some(code), true) => {
+                let output = nagios::read_plugin_output(&printed.head);
+                let state = nagios::state(code);
+                let message = one_line(&output.message);
+                let summary = match state {
+                    _ if message.is_empty() => format!("exit code {code}, without a message"),
+                    State::Unknown if code != 3 => {
+                        format!("expected an exit code from 0 to 3, got {code}: {message}")
+                    }
+                    _ => message,
+                };
+                Observation { measurements: output.measurements, ..observation(state, summary) }
+            }
+            (Some(0), false) => {
+                observation(State::Ok, with_last_line("exit code 0".to_owned(), &printed.tail))
+            }
+            (Some(code), false) => {
+                critical(with_last_line(format!("expected exit code 0, got {code}"), &printed.tail))
+            }
+            (None, is_plugin) => {
+                let signal = status.signal().unwrap_or_default();
+                let fault =
+                    with_last_line(format!("expected exit code 0, got signal {signal}"), &printed.tail);
+                observation(if is_plugin { State::Unknown } else { State::Critical }, fault)
+            }
+        };
+        seen.output = printed.tail;
+        seen
+    }
+}
+
+fn with_last_line(what: String, printed: &str) -> String {
+    match printed.lines().rev().map(one_line).find(|line| !line.is_empty()) {
+        Some(line) => format!("{what}: {line}"),
+        None => what,
+    }
+}
+
+fn one_line(text: &str) -> String {
+    escaped(text.trim(), QUOTED)
+}
+
+#[cfg(test)]
+mod tests;

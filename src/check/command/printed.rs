@@ -1,0 +1,114 @@
+//! What a command prints, read as it comes and kept in part.
+//!
+//! Owns both streams: their end is kept together, in the order in which it came, and the beginning of standard output
+//! beside it. However much is printed, memory does not grow.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Child;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::check::LONGEST_OUTPUT;
+
+/// As much of the beginning of standard output as is kept, in bytes: performance data stand there.
+const HEAD: usize = 64 * 1024;
+const CHUNK: usize = 8 * 1024;
+/// How long the streams may stay open after the end: something out of reach may have inherited them.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What was kept.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    /// The end of both streams.
+    pub(super) tail: String,
+    /// The beginning of standard output.
+    pub(super) head: String,
+}
+
+/// Both streams, being read. Dropped, they are closed.
+pub(super) struct Printed {
+    kept: Arc<Mutex<Kept>>,
+    reading: [Option<JoinHandle<()>>; 2],
+}
+
+#[derive(Default)]
+struct Kept {
+    tail: VecDeque<u8>,
+    head: Vec<u8>,
+}
+
+impl Kept {
+    fn push(&mut self, bytes: &[u8], is_stdout: bool) {
+        if is_stdout {
+            let room = HEAD.saturating_sub(self.head.len());
+            self.head.extend_from_slice(bytes.get(..bytes.len().min(room)).unwrap_or_default());
+        }
+        self.tail.extend(bytes);
+        let excess = self.tail.len().saturating_sub(LONGEST_OUTPUT);
+        self.tail.drain(..excess);
+    }
+}
+
+impl Printed {
+    pub(super) fn of(child: &mut Child, echo: Option<mpsc::Sender<Bytes>>) -> Self {
+        let kept = Arc::default();
+        let reading = [
+            child
+                .stdout
+                .take()
+                .map(|stream| tokio::spawn(read(stream, true, Arc::clone(&kept), echo.clone()))),
+            child.stderr.take().map(|stream| tokio::spawn(read(stream, false, Arc::clone(&kept), echo))),
+        ];
+        Self { kept, reading }
+    }
+
+    /// All that was printed, once the streams have ended or time is over.
+    pub(super) async fn ended(mut self) -> Text {
+        let reading = async {
+            for stream in self.reading.iter_mut().flatten() {
+                let _read_or_aborted = stream.await;
+            }
+        };
+        let _still_open = tokio::time::timeout(LAST_WORDS, reading).await;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let tail = kept.tail.make_contiguous();
+        // The cut may have gone through a character.
+        let start = if tail.len() == LONGEST_OUTPUT {
+            tail.iter().take(3).take_while(|it| **it & 0xc0 == 0x80).count()
+        } else {
+            0
+        };
+        let tail = String::from_utf8_lossy(tail.get(start..).unwrap_or_default()).into_owned();
+        let head = String::from_utf8_lossy(&kept.head).into_owned();
+        Text { tail, head }
+    }
+}
+
+impl Drop for Printed {
+    fn drop(&mut self) {
+        for stream in self.reading.iter().flatten() {
+            stream.abort();
+        }
+    }
+}
+
+async fn read(
+    mut stream: impl AsyncRead + Unpin,
+    is_stdout: bool,
+    kept: Arc<Mutex<Kept>>,
+    echo: Option<mpsc::Sender<Bytes>>,
+) {
+    let mut buffer = vec![0; CHUNK];
+    while let Ok(size @ 1..) = stream.read(&mut buffer).await {
+        let bytes = buffer.get(..size).unwrap_or_default();
+        kept.lock().unwrap_or_else(PoisonError::into_inner).push(bytes, is_stdout);
+        if let Some(echo) = &echo {
+            let _nobody_listens = echo.send(Bytes::copy_from_slice(bytes)).await;
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What all checks of a process share: variables, authorities, names, and one client for HTTP.
+//!
+//! Owns how connections are made: names by our own resolver, TLS verified, no connection used twice, since a check is to
+//! see whether one can be made. Reads no environment; it is handed in.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Client, redirect};
+use rustls::client::WantsClientCert;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use tokio::sync::mpsc;
+
+use super::CheckError;
+
+/// What all checks of a process share. Cheap for each of them.
+pub struct Surroundings {
+    /// Variables of commands: these, and no others.
+    pub variables: Vec<(String, String)>,
+    /// Where commands run.
+    pub directory: PathBuf,
+    /// Receives what commands print, as they print it. A slow reader slows them down.
+    pub output: Option<mpsc::Sender<Bytes>>,
+    roots: Arc<RootCertStore>,
+    names: Names,
+    fresh_names: Arc<TokioResolver>,
+    client: Client,
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("variables", &self.variables.len())
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Surroundings {
+    /// Sets up names and HTTP. `roots` are the authorities that servers' certificates are verified by.
+    pub fn new(
+        variables: Vec<(String, String)>,
+        directory: PathBuf,
+        roots: Arc<RootCertStore>,
+    ) -> Result<Self, CheckError> {
+        let names = Names(Arc::new(resolver(true)?));
+        let tls = tls_builder(&roots)?.with_no_client_auth();
+        let client = client(tls, names.clone())?;
+        let fresh_names = Arc::new(resolver(false)?);
+        Ok(Self { variables, directory, output: None, roots, names, fresh_names, client })
+    }
+
+    /// Looks names up as checks do.
+    #[must_use]
+    pub fn resolve(&self) -> Arc<dyn Resolve> {
+        Arc::new(self.names.clone())
+    }
+
+    /// Follows no redirect, bears no certificate, and keeps no connection.
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A client of the same kind with TLS of its own.
+    pub(super) fn client_with(
+        &self,
+        tls: impl FnOnce(ConfigBuilder<ClientConfig, WantsClientCert>) -> Result<ClientConfig, CheckError>,
+    ) -> Result<Client, CheckError> {
+        client(tls(tls_builder(&self.roots)?)?, self.names.clone())
+    }
+
+    /// Addresses of a host, for connections.
+    pub(super) fn names(&self) -> &TokioResolver {
+        &self.names.0
+    }
+
+    /// What name servers say now: nothing is remembered, and no file of hosts is read.
+    pub(super) fn fresh_names(&self) -> &TokioResolver {
+        &self.fresh_names
+    }
+}
+
+/// Names without the C library's name service, which a static binary does not have.
+#[derive(Clone)]
+struct Names(Arc<TokioResolver>);
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let resolver = Arc::clone(&self.0);
+        Box::pin(async move {
+            let found = resolver.lookup_ip(name.as_str()).await?;
+            // The client puts the port in.
+            let addresses: Vec<_> = found.iter().map(|address| SocketAddr::new(address, 0)).collect();
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn resolver(for_connections: bool) -> Result<TokioResolver, CheckError> {
+    // Without the file, resolv.conf(5) says: the name server on this machine.
+    let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|_| {
+        let server = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
+        let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+    });
+    if !for_connections {
+        builder.options_mut().use_hosts_file = ResolveHosts::Never;
+        builder.options_mut().cache_size = 0;
+    }
+    builder.build().map_err(|error| CheckError::Setup { what: "name resolution", reason: error.to_string() })
+}
+
+fn tls_builder(
+    roots: &Arc<RootCertStore>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, CheckError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| CheckError::Setup { what: "TLS", reason: error.to_string() })?;
+    Ok(builder.with_root_certificates(Arc::clone(roots)))
+}
+
+fn client(tls: ClientConfig, names: Names) -> Result<Client, CheckError> {
+    Client::builder()
+        .user_agent(concat!("docker-test/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .dns_resolver(names)
+        .pool_max_idle_per_host(0)
+        .tls_backend_preconfigured(tls)
+        .tls_info(true)
+        .build()
+        .map_err(|error| CheckError::Setup { what: "HTTP", reason: error.without_url().to_string() })
+}

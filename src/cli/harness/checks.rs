@@ -1,0 +1,231 @@
+//! The probes of a run: one for a command, or those of a YAML file.
+//!
+//! Owns the file's shape, what the flags say for checks that do not say it themselves, and `env:NAME`, which stands for
+//! the value of a variable. What a check itself may be is [`crate::check`]'s.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{HarnessArgs, HarnessError};
+use crate::check::{Check, CommandCheck};
+use crate::environment::Environment;
+use crate::error::Failure;
+use crate::harness::Probe;
+use crate::input;
+use crate::metadata::duration;
+use crate::plan::Retries;
+use crate::probe::Identity;
+
+/// Bytes of a file of checks.
+const LARGEST: u64 = 1 << 20;
+
+/// The shell that a cleanup is written for.
+const SHELL: &str = "/bin/sh";
+
+/// Begins a value that stands for a variable's.
+const REFERENCE: &str = "env:";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping with the key checks")]
+struct File {
+    checks: Map<String, Value>,
+}
+
+/// What a check may say beside what it looks at; the flags say the rest.
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "a mapping")]
+struct Entry {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    host: Option<String>,
+    tags: Option<Vec<String>>,
+    attempts: Option<u32>,
+    all_attempts: Option<bool>,
+    backoff: Option<String>,
+    timeout: Option<String>,
+    cleanup: Option<String>,
+    cleanup_timeout: Option<String>,
+    #[serde(flatten)]
+    check: Map<String, Value>,
+}
+
+/// What is to be tried.
+pub(super) fn probes(args: &HarnessArgs, environment: &Environment) -> Result<Vec<Probe>, Failure> {
+    if let Some(path) = &args.checks {
+        return Ok(of_file(path, args, environment)?);
+    }
+    let Some(program) = args.command.first() else { return Err(HarnessError::Nothing.into()) };
+    let command = CommandCheck::arguments(args.command.clone());
+    let command = if args.nagios { command.as_plugin() } else { command };
+    let file_name = Path::new(program).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = args.name.clone().unwrap_or(file_name);
+    let entry = Entry::default();
+    let probe = probe(name, entry, Check::Command(command), args, environment);
+    Ok(vec![probe.map_err(|problem| HarnessError::Checks { file: "the command line".to_owned(), problem })?])
+}
+
+fn of_file(path: &Path, args: &HarnessArgs, environment: &Environment) -> Result<Vec<Probe>, HarnessError> {
+    let failed = |problem: String| HarnessError::Checks { file: path.display().to_string(), problem };
+    let bytes = input::read(&environment.current_dir().join(path), LARGEST);
+    let bytes = bytes.map_err(|error| failed(error.to_string()))?;
+    let file: File = serde_yaml::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
+    if file.checks.is_empty() {
+        return Err(failed("checks: expected at least one check, got none".to_owned()));
+    }
+    let of_entry = |(name, mut value): (String, Value)| {
+        let place = format!("checks.{name}");
+        resolve(&mut value, &place, environment)?;
+        let entry: Entry = serde_json::from_value(value).map_err(|error| format!("{place}: {error}"))?;
+        let check = Value::Object(entry.check.clone());
+        let check: Check = serde_json::from_value(check).map_err(|error| format!("{place}: {error}"))?;
+        let prefix = args.name.as_ref().map(|prefix| format!("{prefix}.")).unwrap_or_default();
+        probe(format!("{prefix}{name}"), entry, check, args, environment)
+            .map_err(|problem| format!("{place}.{problem}"))
+    };
+    file.checks.into_iter().map(of_entry).collect::<Result<_, String>>().map_err(failed)
+}
+
+/// Puts the values of variables in the place of `env:NAME`.
+fn resolve(value: &mut Value, place: &str, environment: &Environment) -> Result<(), String> {
+    match value {
+        Value::String(text) => {
+            if let Some(name) = text.strip_prefix(REFERENCE) {
+                let known = environment.variable(name);
+                *text = known.ok_or_else(|| format!("{place}: the variable {name} is not set"))?.to_owned();
+            }
+            Ok(())
+        }
+        Value::Array(items) => (0_usize..)
+            .zip(items)
+            .try_for_each(|(index, item)| resolve(item, &format!("{place}[{index}]"), environment)),
+        Value::Object(entries) => entries
+            .iter_mut()
+            .try_for_each(|(key, item)| resolve(item, &format!("{place}.{key}"), environment)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+fn probe(
+    name: String,
+    entry: Entry,
+    check: Check,
+    args: &HarnessArgs,
+    environment: &Environment,
+) -> Result<Probe, String> {
+    let time = |key: &str, text: Option<&str>, flag: Duration| match text {
+        Some(text) => duration::parse(text).map_err(|error| format!("{key}: {error}")),
+        None => Ok(flag),
+    };
+    let attempts = entry.attempts.unwrap_or(args.attempts);
+    if !(1..=1000).contains(&attempts) {
+        return Err(format!("attempts: expected a number from 1 to 1000, got {attempts}"));
+    }
+    let host = entry.host.or_else(|| args.host.clone()).filter(|host| !host.is_empty());
+    let host = host.or_else(|| environment.non_empty("HOST").map(str::to_owned)).unwrap_or_else(hostname);
+    let cleanup = entry.cleanup.or_else(|| args.cleanup.clone());
+    Ok(Probe {
+        identity: Identity {
+            name,
+            kind: entry.kind.unwrap_or_else(|| args.kind.clone()),
+            host,
+            tags: entry.tags.unwrap_or_else(|| args.tag.clone()),
+        },
+        check,
+        retries: Retries {
+            count: attempts - 1,
+            backoff: time("backoff", entry.backoff.as_deref(), args.backoff)?,
+        },
+        all_attempts: entry.all_attempts.unwrap_or(args.all_attempts),
+        timeout: time("timeout", entry.timeout.as_deref(), args.timeout)?,
+        cleanup: cleanup.as_deref().map(cleanup_command),
+        cleanup_timeout: time("cleanup_timeout", entry.cleanup_timeout.as_deref(), args.cleanup_timeout)?,
+    })
+}
+
+/// An image may hold nothing but the programs themselves.
+fn cleanup_command(text: &str) -> CommandCheck {
+    if Path::new(SHELL).exists() {
+        CommandCheck::shell(text)
+    } else {
+        CommandCheck::arguments(text.split_whitespace().map(str::to_owned).collect())
+    }
+}
+
+fn hostname() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn args(words: &[&str]) -> HarnessArgs {
+        HarnessArgs::try_parse_from([&["docker-test-harness"], words].concat()).unwrap()
+    }
+
+    fn read(text: &str, environment: &Environment) -> Result<Vec<Probe>, String> {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("checks.yaml"), text).unwrap();
+        let environment = environment.clone().in_directory(directory.path());
+        let args = args(&["--checks", "checks.yaml", "--attempts", "4", "--tag", "team:shop"]);
+        probes(&args, &environment).map_err(|failure| failure.chain().join(": "))
+    }
+
+    #[test]
+    fn the_command_line_of_the_seed_gives_two_attempts_and_its_host() {
+        let environment = Environment::from_pairs([("HOST", "host.to.test")]);
+        let args =
+            args(&["--name", "example.integration", "--cleanup", "./cleanup.sh", "--", "./test.py", "a"]);
+        let probe = probes(&args, &environment).unwrap().remove(0);
+        assert_eq!(probe.identity.name, "example.integration");
+        assert_eq!(
+            (probe.identity.host.as_str(), probe.identity.kind.as_str()),
+            ("host.to.test", "integration")
+        );
+        assert_eq!((probe.retries.count, probe.cleanup.is_some()), (1, true));
+        let unnamed = HarnessArgs::try_parse_from(["docker-test-harness", "--", "/checks/login.py"]).unwrap();
+        assert_eq!(probes(&unnamed, &environment).unwrap()[0].identity.name, "login");
+    }
+
+    #[test]
+    fn a_file_has_checks_of_many_kinds_and_variables_in_their_values() {
+        let environment = Environment::from_pairs([("HOST", "db.staging"), ("AUTH", "Bearer x")]);
+        let probes = read(
+            "checks:\n  api: { http: { url: 'http://127.0.0.1:1/', headers: { authorization: 'env:AUTH' } }, \
+             timeout: 3s, attempts: 2 }\n  db: { tcp: 'db:5432', host: 'env:HOST', type: security }\n",
+            &environment,
+        )
+        .unwrap();
+        let names: Vec<&str> = probes.iter().map(|probe| probe.identity.name.as_str()).collect();
+        assert_eq!(names, ["api", "db"]);
+        assert_eq!((probes[0].timeout, probes[0].retries.count), (Duration::from_secs(3), 1));
+        assert_eq!((probes[1].identity.host.as_str(), probes[1].retries.count), ("db.staging", 3));
+        assert_eq!(probes[1].identity.tags, ["team:shop"]);
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_file_is_named_with_its_place() {
+        let nothing = Environment::from_pairs::<&str, &str>([]);
+        for (text, expected) in [
+            ("checks: {a: {tcp: 'x:1', host: 'env:GONE'}}", "checks.a.host: the variable GONE is not set"),
+            (
+                "checks: {a: {tcp: 'x:1', attempts: 0}}",
+                "checks.a.attempts: expected a number from 1 to 1000, got 0",
+            ),
+            ("checks: {a: {tcp: 'x:1', timeout: soon}}", "checks.a.timeout: "),
+            ("checks: {a: {tpc: 'x:1'}}", "checks.a: unknown field `tpc`"),
+            ("checks: {a: {attempts: 2}}", "checks.a: expected one of the keys command, http, tcp and dns"),
+            ("checks: {}", "expected at least one check"),
+            ("chekcs: {}", "unknown field `chekcs`"),
+        ] {
+            let error = read(text, &nothing).unwrap_err();
+            assert!(error.contains(expected) && error.contains("checks.yaml"), "{text}: {error}");
+        }
+    }
+}

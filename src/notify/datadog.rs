@@ -1,0 +1,199 @@
+//! DataDog over HTTP: metrics (v2 series), the state of a probe (v1 service check) and events (v1) when that changes.
+//!
+//! Owns the three bodies and their limits. They are three sinks, because DataDog takes each up to another age: a metric
+//! for an hour, a state for ten minutes, an event for 18 hours. All three need the API key alone.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::notify::address::{Key, Url};
+use crate::notify::change::Change;
+use crate::notify::metrics::{self, Kind, Metric, UnifiedTags};
+use crate::notify::{Answer, HttpRequest, Notice, Notifier, Reception, Transmission, receive, text};
+use crate::probe::ProbeRun;
+
+const SERIES_AGE: Duration = Duration::from_hours(1);
+const CHECK_AGE: Duration = Duration::from_mins(10);
+const EVENT_AGE: Duration = Duration::from_hours(18);
+/// Most bytes of a body.
+const MOST_BODY_BYTES: usize = 512_000;
+const MOST_EVENT_TEXT_CHARS: usize = 4000;
+const MOST_MESSAGE_CHARS: usize = 1000;
+const MOST_HOST_CHARS: usize = 255;
+
+/// What of a probe is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feed {
+    /// Metrics of attempts and runs.
+    Series,
+    /// The state after each run.
+    Checks,
+    /// Changes of the verdict.
+    Events,
+}
+
+/// One way into DataDog.
+#[derive(Debug, Clone)]
+pub struct DataDog {
+    feed: Feed,
+    key: Key,
+    base: Url,
+    tags: UnifiedTags,
+}
+
+impl DataDog {
+    /// `base` is the address of the API: `https://api.datadoghq.eu`.
+    #[must_use]
+    pub const fn new(feed: Feed, key: Key, base: Url, tags: UnifiedTags) -> Self {
+        Self { feed, key, base, tags }
+    }
+
+    fn post(&self, path: &str, body: Vec<u8>) -> Transmission {
+        Transmission::Http(HttpRequest {
+            method: "POST",
+            url: self.base.join(path),
+            headers: vec![
+                ("content-type", "application/json".to_owned()),
+                ("dd-api-key", self.key.expose().to_owned()),
+            ],
+            body,
+        })
+    }
+
+    fn series(&self, notice: &Notice) -> Vec<Transmission> {
+        let attempt = match notice {
+            Notice::Attempted { attempt, .. } => Some(attempt.number),
+            _ => None,
+        };
+        let tags = metrics::tags(&self.tags, notice.probe(), attempt);
+        let host = host(&notice.probe().host);
+        let series: Vec<Value> =
+            metrics::metrics(notice).iter().map(|metric| one_of_series(metric, &host, &tags)).collect();
+        bodies(series).into_iter().map(|body| self.post("/api/v2/series", body)).collect()
+    }
+
+    fn check(&self, run: &ProbeRun) -> Transmission {
+        let body = json!([{
+            "check": metrics::probe_name(&run.probe.name, metrics::MOST_NAME_CHARS),
+            "host_name": host(&run.probe.host),
+            "status": run.verdict().state().number(),
+            "tags": metrics::tags(&self.tags, &run.probe, None),
+            "message": text::cut_chars(&text::one_line(run.summary()), MOST_MESSAGE_CHARS),
+            "timestamp": metrics::ended_at(run.started_at, run.seconds),
+        }]);
+        self.post("/api/v1/check_run", body.to_string().into_bytes())
+    }
+
+    fn event(&self, notice: &Notice, change: &Change) -> Transmission {
+        let body = json!({
+            "title": change.title,
+            "text": text::cut_chars(&change.text, MOST_EVENT_TEXT_CHARS),
+            "aggregation_key": change.aggregation_key,
+            "alert_type": change.alert_type,
+            "priority": change.priority,
+            "date_happened": change.at,
+            "host": host(&notice.probe().host),
+            "tags": metrics::tags(&self.tags, notice.probe(), None),
+        });
+        self.post("/api/v1/events", body.to_string().into_bytes())
+    }
+}
+
+impl Notifier for DataDog {
+    fn name(&self) -> &'static str {
+        match self.feed {
+            Feed::Series => "datadog",
+            Feed::Checks => "datadog-checks",
+            Feed::Events => "datadog-events",
+        }
+    }
+
+    fn lifetime(&self, notice: &Notice) -> Option<Duration> {
+        let age = match (self.feed, notice) {
+            (Feed::Series, Notice::Attempted { .. } | Notice::Finished { .. }) => SERIES_AGE,
+            (Feed::Checks, Notice::Finished { .. }) => CHECK_AGE,
+            (Feed::Events, Notice::Finished { .. }) if Change::of(notice).is_some() => EVENT_AGE,
+            _ => return None,
+        };
+        Some(metrics::lifetime(notice, age))
+    }
+
+    fn render(&self, notice: &Notice) -> Vec<Transmission> {
+        match (self.feed, notice) {
+            (Feed::Series, _) => self.series(notice),
+            (Feed::Checks, Notice::Finished { run, .. }) => vec![self.check(run)],
+            (Feed::Checks, _) => Vec::new(),
+            (Feed::Events, _) => Change::of(notice).iter().map(|change| self.event(notice, change)).collect(),
+        }
+    }
+
+    /// A page of HTML is no answer of DataDog, whatever its status: a proxy has sent it.
+    fn receive(&self, answer: &Answer) -> Reception {
+        match receive(answer) {
+            Reception::Accepted if answer.body.trim_start().starts_with('<') => {
+                let reason = format!("HTTP status {} with a page of HTML: a proxy answered", answer.status);
+                Reception::Later { after: None, reason }
+            }
+            reception => reception,
+        }
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        std::iter::once(self.key.expose().to_owned()).chain(self.base.password()).collect()
+    }
+}
+
+fn host(host: &str) -> String {
+    text::cut_chars(&text::one_line(host), MOST_HOST_CHARS).into_owned()
+}
+
+fn one_of_series(metric: &Metric, host: &str, tags: &[String]) -> Value {
+    let mut series = json!({
+        "metric": metric.name,
+        "type": match metric.kind {
+            Kind::Count => 1,
+            Kind::Gauge => 3,
+        },
+        "points": [{ "timestamp": metric.at, "value": metric.value }],
+        "resources": [{ "type": "host", "name": host }],
+        "tags": tags,
+    });
+    if let (Some(unit), Value::Object(fields)) = (unit(&metric.unit), &mut series) {
+        fields.insert("unit".to_owned(), unit.into());
+    }
+    series
+}
+
+/// DataDog's word for a unit of a Nagios plugin.
+fn unit(unit: &str) -> Option<&'static str> {
+    Some(match unit {
+        "s" => "second",
+        "ms" => "millisecond",
+        "us" => "microsecond",
+        "ns" => "nanosecond",
+        "%" => "percent",
+        "B" => "byte",
+        "KB" => "kibibyte",
+        "MB" => "mebibyte",
+        "GB" => "gibibyte",
+        "TB" => "tebibyte",
+        _ => return None,
+    })
+}
+
+/// As few bodies as the limit allows.
+fn bodies(mut series: Vec<Value>) -> Vec<Vec<u8>> {
+    if series.is_empty() {
+        return Vec::new();
+    }
+    let body = json!({ "series": series }).to_string().into_bytes();
+    if body.len() <= MOST_BODY_BYTES || series.len() == 1 {
+        return vec![body];
+    }
+    let rest = series.split_off(series.len() / 2);
+    bodies(series).into_iter().chain(bodies(rest)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,348 @@
+//! The harness as a process, beside servers on loopback that answer as the vendors do.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, with the place")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+const API_KEY: &str = "fedcba9876543210fedcba9876543210";
+
+/// A request that has arrived.
+#[derive(Debug, Clone)]
+struct Request {
+    line: String,
+    headers: String,
+    body: String,
+}
+
+impl Request {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// Takes whatever is posted, and answers each with `status`.
+struct Vendor {
+    address: String,
+    seen: Arc<Mutex<Vec<Request>>>,
+    status: Arc<Mutex<u16>>,
+}
+
+impl Vendor {
+    fn start(status: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let status = Arc::new(Mutex::new(status));
+        let (requests, answer) = (Arc::clone(&seen), Arc::clone(&status));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (requests, answer) = (Arc::clone(&requests), Arc::clone(&answer));
+                std::thread::spawn(move || serve(&stream, &requests, &answer));
+            }
+        });
+        Self { address, seen, status }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    fn answers(&self, status: u16) {
+        *self.status.lock().unwrap() = status;
+    }
+
+    fn seen(&self) -> Vec<Request> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The requests to a path, and forgets all.
+    fn take(&self, path: &str) -> Vec<Request> {
+        let all = std::mem::take(&mut *self.seen.lock().unwrap());
+        all.into_iter().filter(|request| request.line.contains(path)).collect()
+    }
+}
+
+fn serve(stream: &TcpStream, requests: &Mutex<Vec<Request>>, answer: &Mutex<u16>) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        let (mut headers, mut length) = (String::new(), 0);
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header).unwrap();
+            if header.trim().is_empty() {
+                break;
+            }
+            if let Some(value) = header.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            headers.push_str(&header);
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let body = String::from_utf8(body).unwrap();
+        let status = *answer.lock().unwrap();
+        requests.lock().unwrap().push(Request { line: line.trim().to_owned(), headers, body });
+        let text = "{\"errors\":[],\"status\":\"success\"}";
+        let mut out = stream;
+        let written = write!(
+            out,
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
+            text.len()
+        );
+        if written.is_err() {
+            return;
+        }
+    }
+}
+
+fn harness(directory: &Path, variables: &[(&str, &str)], words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_docker-test-harness"));
+    command
+        .args(words)
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .envs(variables.iter().copied())
+        .current_dir(directory)
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(directory: &Path, variables: &[(&str, &str)], words: &[&str]) -> Output {
+    harness(directory, variables, words).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[track_caller]
+fn assert_code(output: &Output, code: i32) {
+    assert_eq!(output.status.code(), Some(code), "{}\n{}", text(&output.stdout), text(&output.stderr));
+}
+
+#[test]
+fn the_seeds_probe_pages_once_resolves_and_counts_every_attempt() {
+    let directory = tempfile::tempdir().unwrap();
+    let (datadog, pagerduty) = (Vendor::start(202), Vendor::start(200));
+    let (datadog_url, pagerduty_url) = (datadog.url(), pagerduty.url());
+    let variables = [
+        ("HOST", "host.to.test"),
+        ("DD_API_KEY", API_KEY),
+        ("DD_URL", datadog_url.as_str()),
+        ("PAGERDUTY_SERVICE_KEY", KEY),
+        ("PAGERDUTY_URL", pagerduty_url.as_str()),
+        ("DOCKER_TEST_STATE_DIR", "state"),
+        ("DOCKER_TEST_BACKOFF", "10ms"),
+        ("DOCKER_TEST_CLEANUP", "echo cleaned >> cleaned"),
+        ("DOCKER_TEST_NAME", "example.integration"),
+    ];
+    let words = ["--", "sh", "-c", "echo looking; test -e up"];
+    let failed = run(directory.path(), &variables, &words);
+    assert_code(&failed, 1);
+    assert_eq!(text(&failed.stdout), "looking\nlooking\n", "output passes through");
+    assert!(text(&failed.stderr).contains("example.integration: failed: 2 of 2 attempts"));
+    assert_eq!(std::fs::read_to_string(directory.path().join("cleaned")).unwrap(), "cleaned\ncleaned\n");
+    let series: Vec<Value> = datadog.take("/api/v2/series").iter().map(Request::json).collect();
+    let points: Vec<&Value> = series.iter().flat_map(|body| body["series"].as_array().unwrap()).collect();
+    let failures: Vec<_> =
+        points.iter().filter(|point| point["metric"] == "example.integration.failure").collect();
+    assert_eq!(failures.len(), 2, "{points:?}");
+    assert!(failures[0]["tags"].as_array().unwrap().contains(&"host:host.to.test".into()), "{failures:?}");
+    let pages = pagerduty.take("create_event.json");
+    assert_eq!(pages.len(), 1);
+    let page = pages[0].json();
+    assert_eq!((&page["event_type"], &page["service_key"]), (&"trigger".into(), &KEY.into()));
+    let incident = page["incident_key"].as_str().unwrap().to_owned();
+
+    // It is paged once, however long it lasts.
+    assert_code(&run(directory.path(), &variables, &words), 1);
+    assert!(pagerduty.take("create_event.json").is_empty());
+
+    std::fs::write(directory.path().join("up"), "").unwrap();
+    assert_code(&run(directory.path(), &variables, &words), 0);
+    let ends = pagerduty.take("create_event.json");
+    assert_eq!(ends.len(), 1);
+    let end = ends[0].json();
+    assert_eq!(end["event_type"], "resolve");
+    assert_eq!(end["incident_key"], incident.as_str());
+    assert_code(&run(directory.path(), &variables, &words), 0);
+    assert!(pagerduty.take("create_event.json").is_empty(), "it is resolved once");
+}
+
+#[test]
+fn without_a_state_that_lasts_every_pass_resolves() {
+    let directory = tempfile::tempdir().unwrap();
+    let pagerduty = Vendor::start(202);
+    let url = pagerduty.url();
+    let variables = [("PAGERDUTY_ROUTING_KEY", KEY), ("PAGERDUTY_URL", url.as_str())];
+    for _ in 0..2 {
+        assert_code(&run(directory.path(), &variables, &["--name", "a", "--", "true"]), 0);
+        let ends = pagerduty.take("/v2/enqueue");
+        let actions: Vec<Value> = ends.iter().map(|end| end.json()["event_action"].clone()).collect();
+        assert!(!actions.is_empty() && actions.iter().all(|action| action == "resolve"), "{actions:?}");
+    }
+}
+
+#[test]
+fn a_sink_that_is_down_changes_no_verdict_and_gets_its_page_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let pagerduty = Vendor::start(503);
+    let url = pagerduty.url();
+    let variables = [
+        ("PAGERDUTY_ROUTING_KEY", KEY),
+        ("PAGERDUTY_URL", url.as_str()),
+        ("DOCKER_TEST_STATE_DIR", "state"),
+        ("DOCKER_TEST_SEND_TIMEOUT", "500ms"),
+        ("DOCKER_TEST_ATTEMPTS", "1"),
+    ];
+    let failed = run(directory.path(), &variables, &["--name", "a", "--", "false"]);
+    assert_code(&failed, 1);
+    let said = text(&failed.stderr);
+    assert!(
+        said.contains("pagerduty has not taken everything") && said.contains("the next run sends it"),
+        "{said}"
+    );
+    assert!(!pagerduty.seen().is_empty());
+    pagerduty.take("");
+    pagerduty.answers(202);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let mut actions: Vec<Value> = Vec::new();
+    while !actions.iter().any(|action| action == "trigger") {
+        assert!(Instant::now() < deadline, "{actions:?}");
+        assert_code(&run(directory.path(), &variables, &["--name", "a", "--", "false"]), 1);
+        actions.extend(pagerduty.take("/v2/enqueue").iter().map(|page| page.json()["event_action"].clone()));
+    }
+    assert_eq!(actions.iter().filter(|action| *action == "trigger").count(), 1, "{actions:?}");
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_used_is_said_and_pages_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("state"), "a file").unwrap();
+    let pagerduty = Vendor::start(202);
+    let url = pagerduty.url();
+    let variables = [
+        ("PAGERDUTY_ROUTING_KEY", KEY),
+        ("PAGERDUTY_URL", url.as_str()),
+        ("DOCKER_TEST_STATE_DIR", "state"),
+        ("DOCKER_TEST_ATTEMPTS", "1"),
+    ];
+    let failed = run(directory.path(), &variables, &["--name", "a", "--", "false"]);
+    assert_code(&failed, 1);
+    assert!(text(&failed.stderr).contains("cannot be used, and this run goes on without"));
+    let actions: Vec<Value> =
+        pagerduty.seen().iter().map(|page| page.json()["event_action"].clone()).collect();
+    assert_eq!(actions, ["trigger"]);
+}
+
+#[test]
+fn no_key_is_shown_or_kept_anywhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let vendor = Vendor::start(400);
+    let url = vendor.url();
+    let variables = [
+        ("DD_API_KEY", API_KEY),
+        ("DD_URL", url.as_str()),
+        ("PAGERDUTY_ROUTING_KEY", KEY),
+        ("PAGERDUTY_URL", url.as_str()),
+        ("OAUTH_TOKEN", "oauth-s3cr3t"),
+        ("DOCKER_TEST_STATE_DIR", "state"),
+        ("DOCKER_TEST_ATTEMPTS", "1"),
+    ];
+    let words = ["--name", "a", "--", "sh", "-c", "echo $DD_API_KEY $OAUTH_TOKEN; exit 1"];
+    let sent = run(directory.path(), &variables, &words);
+    assert_code(&sent, 1);
+    let dry = run(directory.path(), &variables, &[&["--dry-run"], words.as_slice()].concat());
+    assert_code(&dry, 1);
+    assert!(text(&dry.stdout).contains("POST http://") && text(&dry.stdout).contains("***"), "{dry:?}");
+    let count = vendor.seen().len();
+    let mut all = [sent.stdout, sent.stderr, dry.stdout, dry.stderr].concat();
+    for entry in std::fs::read_dir(directory.path().join("state")).unwrap() {
+        all.extend(std::fs::read(entry.unwrap().path()).unwrap());
+    }
+    for secret in [API_KEY, KEY, "oauth-s3cr3t"] {
+        let found = all.windows(secret.len()).any(|window| window == secret.as_bytes());
+        assert!(!found, "{secret} in {}", String::from_utf8_lossy(&all));
+        assert!(vendor.seen().iter().all(|request| !request.line.contains(secret)));
+    }
+    assert!(vendor.seen().iter().any(|request| request.headers.contains(API_KEY)), "but it is sent");
+    assert_eq!(vendor.seen().len(), count, "a dry run sends nothing");
+}
+
+#[test]
+fn what_the_harness_cannot_do_is_125_and_says_nothing_about_the_service() {
+    let directory = tempfile::tempdir().unwrap();
+    for (words, said) in [
+        (&["--", "/no/such/program"][..], "/no/such/program"),
+        (&[], "there is nothing to try"),
+        (&["--attempts", "0", "--", "true"], "--attempts"),
+        (&["--checks", "gone.yaml"], "gone.yaml"),
+    ] {
+        let output = run(directory.path(), &[], words);
+        assert_code(&output, 125);
+        assert!(text(&output.stderr).contains(said), "{words:?}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "");
+    }
+    let output = run(directory.path(), &[("DOCKER_TEST_ATTEMPTS", "many")], &["--", "true"]);
+    assert_code(&output, 125);
+    assert!(text(&output.stderr).contains("DOCKER_TEST_ATTEMPTS"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn checks_of_a_file_are_all_made_and_told_as_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let vendor = Vendor::start(200);
+    let checks = format!(
+        "checks:\n  page: {{ http: {{ url: '{0}/page' }} }}\n  port: {{ tcp: '{1}' }}\n  \
+         missing: {{ http: {{ url: '{0}/gone', expect: {{ status: 404 }} }}, attempts: 1 }}\n",
+        vendor.url(),
+        vendor.address
+    );
+    std::fs::write(directory.path().join("checks.yaml"), checks).unwrap();
+    let output = run(directory.path(), &[], &["--checks", "checks.yaml", "--format", "json"]);
+    assert_code(&output, 1);
+    let runs: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<&Value> = runs.as_array().unwrap().iter().map(|run| &run["probe"]["name"]).collect();
+    assert_eq!(names, ["page", "port", "missing"]);
+    assert_eq!(runs[0]["attempts"][0]["state"], "ok");
+    let summary = runs[2]["attempts"][0]["summary"].as_str().unwrap();
+    assert!(summary.contains("404") && summary.contains("200"), "expected and got: {summary}");
+}
+
+fn begun(mut child: Child, sign: &Path) -> Child {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !sign.exists() {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child
+}
+
+#[test]
+fn a_signal_ends_the_command_and_all_it_started_and_the_cleanup_is_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let words = ["--cleanup", "touch cleaned", "--", "sh", "-c", "sleep 300 & echo $! > began; wait"];
+    let child = harness(directory.path(), &[], &words).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = begun(child.unwrap(), &directory.path().join("began"));
+    std::thread::sleep(Duration::from_millis(100));
+    let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143), "{:?}", output.status.signal());
+    assert!(directory.path().join("cleaned").exists());
+    let grandchild = std::fs::read_to_string(directory.path().join("began")).unwrap();
+    assert!(!Path::new("/proc").join(grandchild.trim()).exists(), "{grandchild} lives on");
+}
