@@ -286,7 +286,7 @@ fn no_key_is_shown_or_kept_anywhere() {
 fn what_the_harness_cannot_do_is_125_and_says_nothing_about_the_service() {
     let directory = tempfile::tempdir().unwrap();
     for (words, said) in [
-        (&["--", "/no/such/program"][..], "/no/such/program"),
+        (&["--", "/no/such/program"][..], "hint: look whether it is in this image"),
         (&[], "there is nothing to try"),
         (&["--attempts", "0", "--", "true"], "--attempts"),
         (&["--checks", "gone.yaml"], "gone.yaml"),

@@ -26,7 +26,7 @@ use crate::probe::{Observation, State};
 use group::Group;
 use printed::Printed;
 
-const SHELL: &str = "/bin/sh";
+pub(super) const SHELL: &str = "/bin/sh";
 /// How long a command may take to end after it was asked to.
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// How long a killed process may take to be gone. One that hangs in the kernel is left behind.

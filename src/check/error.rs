@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::command::SHELL;
 use crate::error::{Category, Diagnose};
 
 /// Why a check could not look. It says nothing about the service.
@@ -57,9 +58,13 @@ impl Diagnose for CheckError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NotStarted { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(
-                "a command in one text needs /bin/sh in the image; a list of arguments does not".to_owned(),
-            ),
+            Self::NotStarted { program, source } if source.kind() == io::ErrorKind::NotFound => {
+                Some(if program == SHELL {
+                    format!("a command in one text needs {SHELL} in the image; a list of arguments does not")
+                } else {
+                    "look whether it is in this image, and in a directory of PATH".to_owned()
+                })
+            }
             _ => None,
         }
     }

@@ -141,9 +141,9 @@ pub(super) async fn remove(engine: &Engine, doomed: Doomed, dry_run: bool) -> Op
     (!(may_stay && in_use)).then_some(Pruned { kind, name, run, error })
 }
 
-/// Removes with `remove`, and tries again while a network is in use that no container of ours is in any more: an engine
-/// takes a container off its network a moment after it has told of the container's end. One that is known to be `held`
-/// is not waited for.
+/// Removes with `remove`, and tries again while a network or a volume is in use that no container of ours uses any more:
+/// an engine lets go of what a container had a moment after it has told of the container's end. What is known to be
+/// `held` is not waited for.
 pub(super) async fn until_let_go<F>(
     kind: ResourceKind,
     held: bool,
@@ -155,8 +155,9 @@ where
     let mut outcome = remove().await;
     for wait in LETS_GO {
         let Err(error) = &outcome else { break };
-        let has_network = matches!(kind, ResourceKind::Network | ResourceKind::ComposeProject);
-        if held || !has_network || !is_in_use(kind, error) {
+        let is_let_go =
+            matches!(kind, ResourceKind::Network | ResourceKind::ComposeProject | ResourceKind::Volume);
+        if held || !is_let_go || !is_in_use(kind, error) {
             break;
         }
         tokio::time::sleep(wait).await;

@@ -78,6 +78,16 @@ pub(crate) fn run_id(ran: &Ran) -> String {
     ran.event("run_started")["run_id"].as_str().unwrap().to_owned()
 }
 
+/// An engine that is still about to start a container may refuse to remove it or its volume, which is said; once it has
+/// started, they go.
+fn prune_all(sandbox: &Sandbox, arguments: &[&str]) {
+    eventually("a prune of everything", || {
+        let ran = sandbox.run(arguments);
+        assert!(ran.code == 0 || ran.stderr.contains("cannot remove"), "{}", ran.stderr);
+        (ran.code == 0).then_some(())
+    });
+}
+
 /// Kills a run so long after an event, and demands that another one, or `prune`, leaves nothing of it.
 fn killed_after(moments: &[(&str, u64)]) {
     let system = everything();
@@ -93,20 +103,14 @@ fn killed_after(moments: &[(&str, u64)]) {
             // Any run will do, and wherever it puts its own results.
             sandbox.expect(0, &script(&["--results-dir", "elsewhere"], &system.image, "true"));
         } else {
-            // An engine that is still about to start a container may refuse to remove it, which is said; once it has
-            // started, it goes.
-            eventually("a prune of all of it", || {
-                let ran = sandbox.run(&["prune", &run]);
-                assert!(ran.code == 0 || ran.stderr.contains("cannot remove"), "{}", ran.stderr);
-                (ran.code == 0).then_some(())
-            });
+            prune_all(sandbox, &["prune", &run]);
         }
         assert_eq!(left_of(&run), Vec::<String>::new(), "killed {delay} ms after {moment}");
         if turn % 2 == 0 {
             assert_eq!(names_in(&sandbox.path().join("tests")), Vec::<String>::new(), "after {moment}");
         }
         // What the engine was asked for in the last moment may still come: until then the journal stays.
-        sandbox.expect(0, &["prune"]);
+        prune_all(sandbox, &["prune"]);
         assert_eq!(left_of(&run), Vec::<String>::new(), "killed {delay} ms after {moment}");
         assert_eq!(names_in(&sandbox.state().join("runs")), Vec::<String>::new(), "after {moment}");
     }
