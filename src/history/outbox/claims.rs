@@ -111,32 +111,10 @@ pub(super) fn claim(database: &Connection, rules: &Rules, claim: &Claim) -> Resu
     if waiting == 0 || claim.limit == 0 {
         return Ok(claimed);
     }
-    let mut select = database.prepare_cached(
-        "SELECT seq, key, effect, notice, reminder, attempts, sent, exposed FROM outbox AS entry
-         WHERE sink = ?1 AND dead = 0 AND (due_at <= ?2 OR due_at > ?2 + ?3)
-         AND (claim IS NULL OR claimed_until <= ?2 OR claimed_until > ?2 + ?4)
-         AND NOT EXISTS (
-            SELECT 1 FROM outbox AS earlier
-            WHERE earlier.sink = ?1 AND earlier.key = entry.key AND earlier.dead = 0 AND earlier.seq < entry.seq
-         ) ORDER BY alert DESC, seq LIMIT ?5",
-    )?;
-    let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
-    let rows = select.query_map(params![claim.sink, claim.now, MAX_DELAY, MAX_LEASE, limit], |row| {
-        Ok(Settled {
-            seq: row.get(0)?,
-            claim: claim.name.clone(),
-            sink: claim.sink.clone(),
-            key: row.get(1)?,
-            effect: Effect::of_number(row.get(2)?),
-            notice: row.get(3)?,
-            reminder: row.get(4)?,
-            attempts: row.get::<_, u32>(5)?.saturating_add(1),
-            sent: row.get(6)?,
-            exposed: row.get(7)?,
-            outcome: Outcome::Unsent { due_at: claim.now },
-        })
-    })?;
-    claimed.entries = rows.collect::<Result<_, _>>()?;
+    for alerts in [true, false] {
+        let due = due(database, claim, alerts, claim.limit - claimed.entries.len())?;
+        claimed.entries.extend(due);
+    }
     let mut update = database.prepare_cached(
         "UPDATE outbox SET claim = ?2, claimed_until = ?3, attempts = ?4, exposed = 1 WHERE seq = ?1",
     )?;
@@ -151,6 +129,37 @@ pub(super) fn claim(database: &Connection, rules: &Rules, claim: &Claim) -> Resu
         claimed.next_due = select.query_row(params![claim.sink, claim.now], |row| row.get(0))?;
     }
     Ok(claimed)
+}
+
+/// The oldest entries of each key that nobody has, alerts or metrics.
+fn due(database: &Connection, claim: &Claim, alerts: bool, limit: usize) -> Result<Vec<Settled>, Refused> {
+    let mut select = database.prepare_cached(
+        "SELECT seq, key, effect, notice, reminder, attempts, sent, exposed FROM outbox AS entry
+         WHERE sink = ?1 AND dead = 0 AND alert = ?6 AND (due_at <= ?2 OR due_at > ?2 + ?3)
+         AND (claim IS NULL OR claimed_until <= ?2 OR claimed_until > ?2 + ?4)
+         AND NOT EXISTS (
+            SELECT 1 FROM outbox AS earlier
+            WHERE earlier.sink = ?1 AND earlier.key = entry.key AND earlier.dead = 0 AND earlier.seq < entry.seq
+         ) ORDER BY seq LIMIT ?5",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let parameters = params![claim.sink, claim.now, MAX_DELAY, MAX_LEASE, limit, alerts];
+    let rows = select.query_map(parameters, |row| {
+        Ok(Settled {
+            seq: row.get(0)?,
+            claim: claim.name.clone(),
+            sink: claim.sink.clone(),
+            key: row.get(1)?,
+            effect: Effect::of_number(row.get(2)?),
+            notice: row.get(3)?,
+            reminder: row.get(4)?,
+            attempts: row.get::<_, u32>(5)?.saturating_add(1),
+            sent: row.get(6)?,
+            exposed: row.get(7)?,
+            outcome: Outcome::Unsent { due_at: claim.now },
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Removes what is of no use any more, whatever its sink. What is on its way is left to its sender.

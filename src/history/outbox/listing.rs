@@ -108,7 +108,7 @@ pub(super) fn list(
 pub(super) fn backlog(database: &Connection) -> Result<Vec<Backlog>, Refused> {
     let mut select = database.prepare_cached(
         "SELECT sink, sum(iif(dead, 0, entries)), sum(iif(dead, 0, bytes)), sum(iif(dead, entries, 0)),
-         (SELECT stored_at FROM outbox WHERE outbox.sink = all_sinks.sink AND dead = 0 ORDER BY seq LIMIT 1)
+         (SELECT min(stored_at) FROM outbox WHERE outbox.sink = all_sinks.sink AND dead = 0)
          FROM (
             SELECT sink, dead, entries, bytes FROM outbox_sizes
             UNION ALL SELECT DISTINCT sink, 0, 0, 0 FROM outbox_losses

@@ -145,20 +145,27 @@ fn make_room(
     now: i64,
 ) -> Result<Option<Dropped>, Refused> {
     let mut dropped = Dropped { sink: sink.to_owned(), metrics: 0, alerts: 0 };
+    let mut alerts = false;
     while is_over(database, sink, false, limits.entries, limits.bytes)? {
         let mut delete = database.prepare_cached(
             "DELETE FROM outbox WHERE seq = (
-                SELECT seq FROM outbox WHERE sink = ?1 AND dead = 0 AND claim IS NULL ORDER BY alert, seq LIMIT 1
+                SELECT seq FROM outbox WHERE sink = ?1 AND dead = 0 AND alert = ?2 AND claim IS NULL
+                ORDER BY seq LIMIT 1
              ) RETURNING key, effect, exposed",
         )?;
         let gone = delete
-            .query_row([sink], |row| {
+            .query_row(params![sink, alerts], |row| {
                 Ok((row.get::<_, String>(0)?, Effect::of_number(row.get(1)?), row.get::<_, bool>(2)?))
             })
             .optional()?;
-        let Some((key, effect, exposed)) = gone else { break };
-        incidents::left(database, sink, &key, effect, exposed, now)?;
-        if effect.is_some() { dropped.alerts += 1 } else { dropped.metrics += 1 }
+        match gone {
+            Some((key, effect, exposed)) => {
+                incidents::left(database, sink, &key, effect, exposed, now)?;
+                if alerts { dropped.alerts += 1 } else { dropped.metrics += 1 }
+            }
+            None if alerts => break,
+            None => alerts = true,
+        }
     }
     count_loss(database, sink, "full", false, dropped.metrics)?;
     count_loss(database, sink, "full", true, dropped.alerts)?;
