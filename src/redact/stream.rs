@@ -52,7 +52,8 @@ impl RedactStream {
         }
         let mut out = Vec::with_capacity(decided);
         let mut done = 0;
-        let mut covered_to = 0;
+        // Also where nothing is decided this time.
+        let mut covered_to = self.covered;
         for (start, end) in ranges {
             if start >= decided {
                 break;

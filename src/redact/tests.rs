@@ -187,6 +187,15 @@ fn by_definition(patterns: &[Vec<u8>], text: &[u8]) -> Vec<u8> {
     out
 }
 
+#[test]
+fn the_end_of_a_secret_in_which_another_may_begin_stays_hidden_while_nothing_is_decided() {
+    let mut stream = redactor(&["b\nb\n\na", "\n\n\nb\nb"]).stream();
+    let chunks: [&[u8]; 2] = [b"=\n\n\nb\nb\nb", b"\n"];
+    let mut out: Vec<u8> = chunks.iter().flat_map(|chunk| stream.push(chunk)).collect();
+    out.extend(stream.flush());
+    assert_eq!(String::from_utf8(out).unwrap(), "=***\nb\n");
+}
+
 proptest! {
     #[test]
     fn any_chunking_gives_what_the_definition_says(
