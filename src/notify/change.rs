@@ -60,7 +60,9 @@ impl Change {
 
 /// `%%%` begins Markdown, which could show a picture or a link of a stranger; `@name` writes to people.
 fn plain(text: &str, most: usize) -> String {
-    let text = text::without_mentions(&text.replace("%%%", "%\u{200b}%\u{200b}%"));
+    // What stands between two pairs is met the second time.
+    let apart = text.replace("%%", "%\u{200b}%").replace("%%", "%\u{200b}%");
+    let text = text::without_mentions(&apart);
     text::cut_chars(&text, most).into_owned()
 }
 
@@ -110,6 +112,14 @@ mod tests {
         assert_eq!(change.title.chars().count(), 100);
         assert!(change.title.ends_with("… passed, was could not be checked"), "{}", change.title);
         assert_eq!(change.aggregation_key.len(), 100);
+    }
+
+    #[test]
+    fn percent_signs_begin_no_markdown_however_many_there_are() {
+        for count in 3..12 {
+            let text = plain(&"%".repeat(count), usize::MAX);
+            assert!(!text.contains("%%") && text.matches('%').count() == count, "{count}: {text}");
+        }
     }
 
     proptest! {
