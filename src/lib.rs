@@ -22,6 +22,7 @@
 //!
 //! Around them: [`error`], [`exit_code`], [`environment`], [`input`], [`settings`], [`signal`], [`redact`].
 
+mod authorities;
 pub mod check;
 pub mod cli;
 pub mod compose;

@@ -346,3 +346,13 @@ fn a_signal_ends_the_command_and_all_it_started_and_the_cleanup_is_run() {
     let grandchild = std::fs::read_to_string(directory.path().join("began")).unwrap();
     assert!(!Path::new("/proc").join(grandchild.trim()).exists(), "{grandchild} lives on");
 }
+
+#[test]
+fn a_check_with_attempts_of_its_own_is_told_with_these() {
+    let directory = tempfile::tempdir().unwrap();
+    let checks = "checks: { late: { command: 'test -e there || { touch there; false; }', attempts: 3, backoff: 10ms } }\n";
+    std::fs::write(directory.path().join("checks.yaml"), checks).unwrap();
+    let output = run(directory.path(), &[], &["--checks", "checks.yaml"]);
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("late: passed on attempt 2 of 3"), "{}", text(&output.stderr));
+}

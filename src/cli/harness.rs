@@ -23,7 +23,7 @@ use crate::check::Surroundings;
 use crate::environment::Environment;
 use crate::error::{Category, Diagnose, Failure};
 use crate::exit_code::ExitCode;
-use crate::harness::reporting::{self, Opened, Reporting};
+use crate::harness::reporting::{self, Reporting};
 use crate::harness::{self, Ended, Probe};
 use crate::metadata::duration;
 use crate::notify::Notice;
@@ -202,7 +202,7 @@ async fn work(
             break;
         }
         let ended = one(probe, &surroundings, stop, &redactor, &mut told).await;
-        worst = worst.worst(verdict(probe, &ended, args.attempts));
+        worst = worst.worst(verdict(probe, &ended));
         runs.push(ended.run);
     }
     drop(surroundings);
@@ -251,13 +251,14 @@ fn attempt_line(probe: &Probe, attempt: &crate::probe::Attempt, of: u32) -> Stri
 }
 
 /// Says what it came to where that is not plain, and gives the exit code.
-fn verdict(probe: &Probe, ended: &Ended, attempts: u32) -> ExitCode {
+fn verdict(probe: &Probe, ended: &Ended) -> ExitCode {
     let name = &probe.identity.name;
     let made = ended.run.attempts.len();
     match ended.run.verdict() {
         Verdict::Passed | Verdict::Warning | Verdict::CleanupFailed => ExitCode::Success,
         Verdict::PassedOnRetry => {
-            say(&format!("{name}: passed on attempt {made} of {attempts}"));
+            let of = probe.retries.count.saturating_add(1);
+            say(&format!("{name}: passed on attempt {made} of {of}"));
             ExitCode::Success
         }
         Verdict::Failed => {
@@ -339,8 +340,9 @@ impl Told {
         if sinks.is_empty() {
             return Ok(Self::Nobody);
         }
-        let Opened { store, lasts, problem } = reporting::open(args.state_dir.as_deref())?;
-        if let Some(problem) = &problem {
+        let opened = reporting::open(args.state_dir.as_deref())?;
+        let lasts = opened.lasts;
+        if let Some(problem) = &opened.problem {
             let directory = args.state_dir.as_deref().unwrap_or_else(|| Path::new("")).display();
             say(&format!("the state in {directory} cannot be used, and this run goes on without: {problem}"));
         }
@@ -351,7 +353,6 @@ impl Told {
                 say(&hidden.redact(&format!("{sink} refuses what it was sent: {reason}")));
             }
         });
-        let opened = Opened { store, lasts, problem: None };
         let reporting = Box::new(Reporting::begin(opened, sinks, sender, Policy::default(), listener));
         Ok(Self::Sent { reporting, lasts })
     }

@@ -103,7 +103,7 @@ impl Reporting {
         listener: Listener,
     ) -> Self {
         let policy = Policy { has_lasting_state: opened.lasts && policy.has_lasting_state, ..policy };
-        let clock: Clock = Arc::new(|| now().saturating_mul(1000));
+        let clock: Clock = Arc::new(milliseconds);
         let (store, settings) = (opened.store, Settings::default());
         let courier = Courier::new(store.clone(), sinks.clone(), sender, clock, listener, settings);
         let courier = Arc::new(courier);

@@ -14,21 +14,10 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
+use crate::authorities::{LARGEST, SYSTEM_BUNDLES};
 use crate::engine::endpoint::TlsMaterial;
 use crate::environment::Environment;
 use crate::input;
-
-/// A system's bundle has some hundred KiB.
-const LARGEST: u64 = 16 << 20;
-
-/// Where distributions keep the authorities that the system trusts.
-const SYSTEM_BUNDLES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
