@@ -18,6 +18,7 @@
 //! - [`check`]: one look at a service: a command, a request, a connection, a name
 //! - [`harness`]: attempts at a check, a cleanup after each, and what is told of them
 //! - [`notify`]: alerts and metrics: the policy, the sinks, and the outbox that loses none
+//! - [`watch`]: the daemon: probes that run when they are due, and what it shows of itself
 //! - [`cli`]: flags in, exit code out
 //!
 //! Around them: [`error`], [`exit_code`], [`environment`], [`input`], [`settings`], [`signal`], [`redact`].
@@ -47,3 +48,4 @@ pub mod schedule;
 pub mod settings;
 pub mod signal;
 pub mod suite;
+pub mod watch;

@@ -143,6 +143,14 @@ pub struct Identity {
     pub tags: Vec<String>,
 }
 
+impl Identity {
+    /// The name that its state and its runs are kept under: the same check of another host is another probe.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}@{}", self.name, self.host)
+    }
+}
+
 /// One run of a probe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProbeRun {

@@ -10,6 +10,7 @@ mod containers;
 mod creation;
 mod exec;
 mod images;
+mod inspect;
 mod listing;
 mod networks;
 mod owned;

@@ -18,7 +18,7 @@ use crate::notify::outbox::{self, Clock, Courier, Flushed, Listener, Settings, S
 use crate::notify::policy::{self, Policy, ProbeState};
 use crate::notify::send::Sender;
 use crate::notify::{Alert, Notice};
-use crate::probe::{Identity, ProbeRun};
+use crate::probe::ProbeRun;
 
 /// Runs of a probe that are kept.
 const RUNS: usize = 500;
@@ -127,7 +127,7 @@ impl Reporting {
 
     /// Stores what a run came to: its probe's new state, the run, and what both give rise to. All of it or nothing.
     pub async fn conclude(&self, run: &ProbeRun) -> Result<Vec<Alert>, ReportingError> {
-        let probe = key(&run.probe);
+        let probe = run.probe.key();
         let unwritable = |what: &'static str| {
             let probe = run.probe.name.clone();
             move |source| ReportingError::State { what, probe, source }
@@ -180,11 +180,6 @@ impl Reporting {
         }
         self.courier.flush(limit).await
     }
-}
-
-/// The name that a probe's state is kept under: the same check of another host is another probe.
-fn key(probe: &Identity) -> String {
-    format!("{}@{}", probe.name, probe.host)
 }
 
 fn milliseconds() -> i64 {

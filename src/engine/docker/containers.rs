@@ -5,9 +5,9 @@ use std::pin::Pin;
 
 use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, InspectContainerOptions,
-    KillContainerOptionsBuilder, RenameContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder,
-    StartContainerOptions, WaitContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, KillContainerOptionsBuilder,
+    RenameContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder, StartContainerOptions,
+    WaitContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -127,11 +127,7 @@ impl Engine {
 
     /// The engine's record of the container's state.
     pub async fn container_state(&self, container: &str) -> Result<ContainerState, EngineError> {
-        let record = self
-            .docker
-            .inspect_container(container, None::<InspectContainerOptions>)
-            .await
-            .map_err(|error| refine("inspect", "container", container, error))?;
+        let record = self.inspect(container).await?;
         let state = record.state.unwrap_or_default();
         Ok(ContainerState {
             status: state.status.map(|status| status.to_string()).unwrap_or_default(),
@@ -156,11 +152,7 @@ impl Engine {
 
     /// The container's own addresses, one a network, where it runs and has any.
     pub async fn addresses(&self, container: &str) -> Result<Vec<IpAddr>, EngineError> {
-        let record = self
-            .docker
-            .inspect_container(container, None::<InspectContainerOptions>)
-            .await
-            .map_err(|error| refine("inspect", "container", container, error))?;
+        let record = self.inspect(container).await?;
         let networks = record.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
         let mut addresses: Vec<IpAddr> = networks
             .into_values()

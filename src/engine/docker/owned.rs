@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::query_parameters::{
-    InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
 };
 
 use super::retry::asked_again;
@@ -111,17 +111,15 @@ impl Engine {
     }
 
     async fn is_container_of(&self, name: &str, run: &str) -> Result<bool, EngineError> {
-        match self.docker.inspect_container(name, None::<InspectContainerOptions>).await {
+        match self.inspect(name).await {
             Ok(record) => {
                 let labels = record.config.and_then(|config| config.labels).unwrap_or_default();
                 let labels: BTreeMap<_, _> = labels.into_iter().collect();
                 let bears_run = labels.get(ours::RUN).is_some_and(|label| label == run);
                 Ok(bears_run && ours::is_own_container(&labels, name))
             }
-            Err(error) => {
-                let error = refine("inspect", "container", name, error);
-                if error.is_missing() { Ok(false) } else { Err(error) }
-            }
+            Err(error) if error.is_missing() => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }

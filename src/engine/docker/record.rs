@@ -6,9 +6,8 @@ use bollard::models::{
     ContainerInspectResponse, DeviceRequest, EndpointSettings, HealthConfig, HostConfig, Mount, MountPoint,
     PortMap,
 };
-use bollard::query_parameters::InspectContainerOptions;
 
-use super::{Engine, refine};
+use super::Engine;
 use crate::engine::{ContainerRecord, EngineError, Mounted};
 use crate::plan::container::{
     ContainerSpec, DeviceSpec, GpuSpec, HealthcheckSpec, InheritedSpec, MountSpec, NetworkSpec,
@@ -18,11 +17,7 @@ use crate::plan::container::{
 impl Engine {
     /// Everything that is needed to make the like of a container.
     pub async fn container_record(&self, container: &str) -> Result<ContainerRecord, EngineError> {
-        let record = self
-            .docker
-            .inspect_container(container, None::<InspectContainerOptions>)
-            .await
-            .map_err(|error| refine("inspect", "container", container, error))?;
+        let record = self.inspect(container).await?;
         let mut record = from_record(record);
         record.beyond.extend(self.swarm_files(&record.configuration.labels).await);
         Ok(record)

@@ -1,14 +1,14 @@
 //! Listings that fail because something on the list went away while it was made.
 //!
 //! Podman looks each entry up after it has listed them, and answers 500 where one is gone by then. Asked again at once,
-//! it lists what is there.
+//! it lists what is there. For a moment it shows a container in a state that Docker's API does not have, too.
 
 use std::time::Duration;
 
 use bollard::errors::Error as ApiError;
 
 /// How often a listing is asked for before its failure counts.
-const TIMES: u32 = 5;
+const TIMES: u32 = 12;
 
 /// Before the second time; it grows with each.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -20,7 +20,11 @@ where
 {
     for time in 1..TIMES {
         match ask().await {
-            Err(ApiError::DockerResponseServerError { status_code: 500, .. }) => {
+            Err(
+                ApiError::DockerResponseServerError { status_code: 500, .. }
+                | ApiError::JsonDataError { .. }
+                | ApiError::JsonSerdeError { .. },
+            ) => {
                 tokio::time::sleep(PAUSE * time).await;
             }
             answer => return answer,
@@ -49,6 +53,18 @@ mod tests {
             }
         };
         assert_eq!(asked_again(third_time).await.unwrap(), "list");
+    }
+
+    #[tokio::test]
+    async fn a_list_with_a_state_that_passes_is_asked_for_again() {
+        let asked = AtomicU32::new(0);
+        let second_time = || async {
+            match asked.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(serde_json::from_str::<u8>("stopped").unwrap_err().into()),
+                _ => Ok("list"),
+            }
+        };
+        assert_eq!(asked_again(second_time).await.unwrap(), "list");
     }
 
     #[tokio::test]
