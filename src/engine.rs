@@ -92,6 +92,34 @@ pub struct ListedImage {
     pub created: u64,
 }
 
+/// What an engine says that something happened to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventSubject {
+    /// Id of the container or image.
+    pub id: String,
+    /// Its name; of an image the one that it was given or lost.
+    pub name: String,
+    /// The image that a container is of, as it was named when the container was made.
+    pub image: String,
+    /// Its labels, and what else the engine says of it.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Something that happened on an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineEvent {
+    /// A container was made.
+    ContainerCreated(EventSubject),
+    /// A container was started, for the first time or again.
+    ContainerStarted(EventSubject),
+    /// A container is gone.
+    ContainerRemoved(EventSubject),
+    /// An image was given a name: by a tag, a build or a pull.
+    ImageNamed(EventSubject),
+    /// An image lost a name, or is gone.
+    ImageUnnamed(EventSubject),
+}
+
 /// A resource that bears our labels, as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnedResource {

@@ -35,6 +35,12 @@ pub struct Probe {
     pub cleanup_timeout: Duration,
 }
 
+/// Hears of a run while it goes on.
+pub trait Hearer {
+    /// Takes in a notice. The run waits for it.
+    fn hear(&mut self, notice: Notice) -> impl Future<Output = ()> + Send;
+}
+
 /// A run that has come to its end.
 #[derive(Debug)]
 pub struct Ended {
@@ -54,18 +60,18 @@ pub fn now() -> i64 {
 }
 
 /// Makes attempts until one passes or there are no more, or until `stop`; the cleanup of one that was stopped is still
-/// run. Each notice is given to `tell` at its time. Secrets of `redactor` are hidden before anything is told or returned.
+/// run. Each notice is given to `hearer` at its time. Secrets of `redactor` are hidden before anything is told or returned.
 pub async fn run(
     probe: &Probe,
     id: &str,
     surroundings: &Surroundings,
     stop: &CancellationToken,
     redactor: &Redactor,
-    mut tell: impl AsyncFnMut(Notice),
+    hearer: &mut impl Hearer,
 ) -> Ended {
     let (began, started_at) = (Instant::now(), now());
     let identity = &probe.identity;
-    tell(Notice::Started { run: id.to_owned(), probe: identity.clone(), at: started_at }).await;
+    hearer.hear(Notice::Started { run: id.to_owned(), probe: identity.clone(), at: started_at }).await;
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut failure = None;
     for number in 1..=probe.retries.count.saturating_add(1) {
@@ -75,7 +81,7 @@ pub async fn run(
                 let is_enough = made.seen.state.is_pass() && !probe.all_attempts;
                 attempts.push(made.clone());
                 let (run, probe) = (id.to_owned(), identity.clone());
-                tell(Notice::Attempted { run, probe, attempt: made }).await;
+                hearer.hear(Notice::Attempted { run, probe, attempt: made }).await;
                 if is_enough {
                     break;
                 }

@@ -4,7 +4,16 @@
 //! how it is tried [`crate::harness`]'s, when it is due [`crate::schedule`]'s, and who hears of it [`crate::notify`]'s.
 
 pub mod board;
+pub mod daemon;
 pub mod definition;
+mod entry;
+pub mod occurrences;
+mod progress;
+mod run;
+pub mod silences;
+pub mod sinks;
 
 pub use board::{Board, Desk};
+pub use daemon::{Daemon, Happening, Input, Source};
 pub use definition::{Definition, Origin, Overlap, Times, Trigger, TriggerRule};
+pub use run::Tools;

@@ -24,7 +24,7 @@ use crate::environment::Environment;
 use crate::error::{Category, Diagnose, Failure};
 use crate::exit_code::ExitCode;
 use crate::harness::reporting::{self, Reporting};
-use crate::harness::{self, Ended, Probe};
+use crate::harness::{self, Ended, Hearer, Probe};
 use crate::metadata::duration;
 use crate::notify::Notice;
 use crate::notify::from_environment;
@@ -224,20 +224,31 @@ async fn one(
 ) -> Ended {
     let id = uuid::Uuid::new_v4().simple().to_string();
     let of = probe.retries.count.saturating_add(1);
-    let ended = harness::run(probe, &id, surroundings, stop, redactor, async |notice| {
-        if let Notice::Attempted { attempt, .. } = &notice
-            && !(attempt.seen.state.is_pass()
-                && attempt.cleanup.as_ref().is_none_or(|cleanup| cleanup.passed))
-        {
-            say(&attempt_line(probe, attempt, of));
-        }
-        told.tell(notice).await;
-    })
-    .await;
+    let mut aloud = Aloud { probe, of, told };
+    let ended = harness::run(probe, &id, surroundings, stop, redactor, &mut aloud).await;
     if !ended.stopped {
         told.conclude(&ended.run).await;
     }
     ended
+}
+
+/// Says what people wait for, and passes everything on.
+struct Aloud<'a> {
+    probe: &'a Probe,
+    of: u32,
+    told: &'a mut Told,
+}
+
+impl Hearer for Aloud<'_> {
+    async fn hear(&mut self, notice: Notice) {
+        if let Notice::Attempted { attempt, .. } = &notice
+            && !(attempt.seen.state.is_pass()
+                && attempt.cleanup.as_ref().is_none_or(|cleanup| cleanup.passed))
+        {
+            say(&attempt_line(self.probe, attempt, self.of));
+        }
+        self.told.tell(notice).await;
+    }
 }
 
 fn attempt_line(probe: &Probe, attempt: &crate::probe::Attempt, of: u32) -> String {

@@ -8,6 +8,7 @@ pub mod build;
 mod compose_project;
 mod containers;
 mod creation;
+mod events;
 mod exec;
 mod images;
 mod inspect;
@@ -25,6 +26,7 @@ pub use attach::{Attached, Frame};
 pub use compose_project::{ComposeContainer, NamedResources, PROJECT_PREFIX};
 pub use containers::{Archive, Created};
 pub use creation::{Creation, ResultsVolume};
+pub use events::Events;
 pub use images::PullProgress;
 
 use std::sync::Arc;

@@ -13,12 +13,12 @@ use tokio::task::JoinHandle;
 use super::now;
 use crate::error::{Category, Diagnose};
 use crate::history::HistoryError;
-use crate::history::outbox::{Applied, Change, Entry, Limits, RunRecord, StateChange, Store};
+use crate::history::outbox::{Applied, Change, Limits, RunRecord, StateChange, Store};
 use crate::notify::outbox::{self, Clock, Courier, Flushed, Listener, Settings, Sink, UnwritableNotice};
 use crate::notify::policy::{self, Policy, ProbeState};
 use crate::notify::send::Sender;
 use crate::notify::{Alert, Notice};
-use crate::probe::ProbeRun;
+use crate::probe::{Identity, ProbeRun};
 
 /// Runs of a probe that are kept.
 const RUNS: usize = 500;
@@ -72,6 +72,15 @@ pub struct Reporting {
     under_way: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
+/// What a step of a probe's state came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stepped {
+    /// What people are told.
+    pub alerts: Vec<Alert>,
+    /// The new state.
+    pub state: ProbeState,
+}
+
 /// The store of a state directory, and whether it outlives this process.
 pub struct Opened {
     /// The store.
@@ -116,6 +125,12 @@ impl Reporting {
         Self { store, sinks, courier, policy, under_way: Some((stop, task)) }
     }
 
+    /// Where it is stored.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Stores a notice for all sinks that it is for.
     pub async fn tell(&self, notice: &Notice) -> Result<(), ReportingError> {
         let entries = outbox::entries(&self.sinks, [notice])?;
@@ -127,49 +142,83 @@ impl Reporting {
 
     /// Stores what a run came to: its probe's new state, the run, and what both give rise to. All of it or nothing.
     pub async fn conclude(&self, run: &ProbeRun) -> Result<Vec<Alert>, ReportingError> {
-        let probe = run.probe.key();
-        let unwritable = |what: &'static str| {
-            let probe = run.probe.name.clone();
-            move |source| ReportingError::State { what, probe, source }
-        };
+        Ok(self.conclude_under(&self.policy, run).await?.alerts)
+    }
+
+    /// The same under another policy than the one that all probes have.
+    pub async fn conclude_under(&self, policy: &Policy, run: &ProbeRun) -> Result<Stepped, ReportingError> {
         let record = RunRecord {
-            probe: probe.clone(),
-            run: serde_json::to_string(run).map_err(unwritable("run"))?,
+            probe: run.probe.key(),
+            run: serde_json::to_string(run).map_err(unwritable("run", &run.probe))?,
             keep: RUNS,
         };
+        let policy = self.lasting(policy);
+        self.step(&run.probe, Some(record), |state| {
+            let finished =
+                Notice::Finished { run: run.clone(), changed_from: state.changed_from(run.verdict()) };
+            (vec![finished], policy::decide(&policy, state, run, now()))
+        })
+        .await
+    }
+
+    /// Brings the state of a probe a step on without a run: time has passed, or a run did not come.
+    pub async fn step_without_run(
+        &self,
+        policy: &Policy,
+        probe: &Identity,
+        step: impl Fn(&Policy, &mut ProbeState) -> Vec<Alert>,
+    ) -> Result<Stepped, ReportingError> {
+        let policy = self.lasting(policy);
+        self.step(probe, None, |state| (Vec::new(), step(&policy, state))).await
+    }
+
+    /// Stores alerts that are no probe's.
+    pub async fn tell_alerts(&self, alerts: Vec<Alert>) -> Result<(), ReportingError> {
+        let notices: Vec<Notice> = alerts.into_iter().map(Notice::Alert).collect();
+        let entries = outbox::entries(&self.sinks, &notices)?;
+        if !entries.is_empty() {
+            self.store.apply(Change { entries, ..Change::default() }, milliseconds()).await?;
+        }
+        Ok(())
+    }
+
+    fn lasting(&self, policy: &Policy) -> Policy {
+        let has_lasting_state = policy.has_lasting_state && self.policy.has_lasting_state;
+        Policy { has_lasting_state, ..policy.clone() }
+    }
+
+    async fn step(
+        &self,
+        identity: &Identity,
+        record: Option<RunRecord>,
+        step: impl Fn(&mut ProbeState) -> (Vec<Notice>, Vec<Alert>),
+    ) -> Result<Stepped, ReportingError> {
+        let probe = identity.key();
         let mut current = self.store.probe_state(probe.clone()).await?;
         loop {
             // One that cannot be read was not written by us: the probe begins anew.
             let text = current.as_ref().map(|current| current.state.as_str()).unwrap_or_default();
             let mut state: ProbeState = serde_json::from_str(text).unwrap_or_default();
-            let changed_from = state.changed_from(run.verdict());
-            let alerts = policy::decide(&self.policy, &mut state, run, now());
+            let before = state.clone();
+            let (mut notices, alerts) = step(&mut state);
+            if record.is_none() && alerts.is_empty() && state == before {
+                return Ok(Stepped { alerts, state });
+            }
+            notices.extend(alerts.iter().cloned().map(Notice::Alert));
             let change = Change {
                 state: Some(StateChange {
                     probe: probe.clone(),
                     seen: current.as_ref().map(|current| current.version),
-                    state: serde_json::to_string(&state).map_err(unwritable("state"))?,
+                    state: serde_json::to_string(&state).map_err(unwritable("state", identity))?,
                 }),
-                run: Some(record.clone()),
-                entries: self.entries(run, changed_from, &alerts)?,
+                run: record.clone(),
+                entries: outbox::entries(&self.sinks, &notices)?,
             };
             match self.store.apply(change, milliseconds()).await? {
-                Applied::Stored { .. } => return Ok(alerts),
+                Applied::Stored { .. } => return Ok(Stepped { alerts, state }),
                 Applied::Conflict { current: newer } => current = newer,
             }
         }
-    }
-
-    fn entries(
-        &self,
-        run: &ProbeRun,
-        changed_from: Option<crate::probe::Verdict>,
-        alerts: &[Alert],
-    ) -> Result<Vec<Entry>, ReportingError> {
-        let finished = Notice::Finished { run: run.clone(), changed_from };
-        let alerts = alerts.iter().cloned().map(Notice::Alert);
-        let notices: Vec<Notice> = std::iter::once(finished).chain(alerts).collect();
-        Ok(outbox::entries(&self.sinks, &notices)?)
     }
 
     /// Sends what waits, for up to `limit`. What is left then is there for the next run, where the store lasts.
@@ -180,6 +229,14 @@ impl Reporting {
         }
         self.courier.flush(limit).await
     }
+}
+
+fn unwritable(
+    what: &'static str,
+    probe: &Identity,
+) -> impl FnOnce(serde_json::Error) -> ReportingError + use<> {
+    let probe = probe.name.clone();
+    move |source| ReportingError::State { what, probe, source }
 }
 
 fn milliseconds() -> i64 {

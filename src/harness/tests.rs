@@ -28,18 +28,19 @@ fn probe(command: &str, attempts: u32) -> Probe {
     }
 }
 
+struct Collected(Vec<Notice>);
+
+impl Hearer for Collected {
+    async fn hear(&mut self, notice: Notice) {
+        self.0.push(notice);
+    }
+}
+
 async fn ended(probe: &Probe, directory: &Path, stop: &CancellationToken) -> (Ended, Vec<Notice>) {
-    let mut notices = Vec::new();
-    let ended = run(
-        probe,
-        "r-1",
-        &surroundings(directory),
-        stop,
-        &Redactor::new(["s3cr3t-value".to_owned()]),
-        async |notice| notices.push(notice),
-    )
-    .await;
-    (ended, notices)
+    let mut notices = Collected(Vec::new());
+    let redactor = Redactor::new(["s3cr3t-value".to_owned()]);
+    let ended = run(probe, "r-1", &surroundings(directory), stop, &redactor, &mut notices).await;
+    (ended, notices.0)
 }
 
 #[tokio::test]

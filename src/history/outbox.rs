@@ -7,6 +7,7 @@
 mod claims;
 mod incidents;
 mod listing;
+mod memos;
 mod probes;
 mod queue;
 mod writer;
@@ -22,6 +23,8 @@ use writer::Writer;
 pub use claims::{Claim, Claimed, MAX_DELAY, MAX_LEASE, Outcome, Settled};
 pub use incidents::{Collapse, Effect, Survivor, Waiting};
 pub use listing::{Backlog, Listed, Loss, Which};
+pub(super) use memos::MIGRATION as MEMOS_MIGRATION;
+pub use memos::Memo;
 pub use probes::{ProbeState, RunRecord, StateChange};
 pub use queue::{Applied, Change, Dropped, Entry, Limits};
 
@@ -201,6 +204,21 @@ impl Store {
     /// The newest runs of a probe, newest first.
     pub async fn probe_runs(&self, probe: String, limit: usize) -> Result<Vec<String>, HistoryError> {
         self.writer.note(move |database, _| probes::runs(database, &probe, limit)).await
+    }
+
+    /// Remembers a text in the place of the one of its kind and name. A power cut may undo it.
+    pub async fn remember(&self, memo: Memo) -> Result<(), HistoryError> {
+        self.writer.note(move |database, _| memos::remember(database, &memo)).await
+    }
+
+    /// Forgets a text, for good. Says whether there was one.
+    pub async fn forget_memo(&self, kind: &'static str, name: String) -> Result<bool, HistoryError> {
+        self.writer.write(move |database, _| memos::forget(database, kind, &name)).await
+    }
+
+    /// All texts of a kind, by name.
+    pub async fn memos(&self, kind: &'static str) -> Result<Vec<Memo>, HistoryError> {
+        self.writer.note(move |database, _| memos::list(database, kind)).await
     }
 
     /// Removes the state and the runs of a probe that is no more.

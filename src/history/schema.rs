@@ -77,6 +77,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX passes_by_run ON passes (run);",
     super::outbox::MIGRATION,
+    super::outbox::MEMOS_MIGRATION,
 ];
 
 /// Brings the file to the latest version, all of it or nothing.

@@ -1,0 +1,306 @@
+use std::path::Path;
+use std::sync::Mutex;
+
+use rustls::RootCertStore;
+
+use super::*;
+use crate::check::{Check, CommandCheck, Surroundings};
+use crate::environment::Environment;
+use crate::harness::Probe;
+use crate::harness::reporting::{self, Reporting};
+use crate::history::outbox::{Limits, Store};
+use crate::notify::Action;
+use crate::notify::outbox;
+use crate::notify::send::Sender;
+use crate::plan::Retries;
+use crate::probe::Identity;
+use crate::redact::Redactor;
+use crate::schedule::timetable::{Missed, USUAL_GRACE};
+use crate::watch::board::{self, Board};
+use crate::watch::definition::{Definition, Origin, Overlap, Times, Trigger, TriggerRule};
+use crate::watch::occurrences::Occurrence;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A daemon at work, and what it said.
+struct Stage {
+    board: Board,
+    inputs: mpsc::Sender<Input>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+fn tools(store: Store, directory: &Path) -> Tools {
+    let variables = vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())];
+    let surroundings =
+        Surroundings::new(variables, directory.to_owned(), Arc::new(RootCertStore::empty())).unwrap();
+    let sender = Sender::new(&Environment::default(), surroundings.resolve()).unwrap();
+    let opened = reporting::Opened { store, lasts: true, problem: None };
+    let listener = Arc::new(|_| {});
+    Tools {
+        reporting: Reporting::begin(opened, Vec::new(), sender, Policy::default(), listener),
+        surroundings,
+        redactor: Arc::new(Redactor::default()),
+        silences: std::sync::RwLock::default(),
+    }
+}
+
+fn store() -> Store {
+    outbox::in_memory(Limits::default()).unwrap()
+}
+
+impl Stage {
+    async fn begin(store: &Store, directory: &Path) -> Self {
+        let (board, desk) = board::board(store.clone());
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let hearing = Arc::clone(&said);
+        let observer: Observer = Arc::new(move |happening| {
+            let line = match happening {
+                Happening::Watching(count) => format!("watching {count}"),
+                Happening::Began { probe, .. } => format!("began {probe}"),
+                Happening::Ended { run, alerts } => {
+                    let alerts = alerts.iter().map(|alert| match alert.action {
+                        Action::Trigger => " trigger",
+                        Action::Resolve => " resolve",
+                    });
+                    format!("ended {} {:?}{}", run.probe.name, run.verdict(), alerts.collect::<String>())
+                }
+                Happening::Stopped { probe } => format!("stopped {probe}"),
+                Happening::Skipped { probe, runs } => format!("skipped {probe} {runs}"),
+                Happening::Problem(problem) => format!("problem {problem}"),
+            };
+            hearing.lock().unwrap().push(line);
+        });
+        let clock: Clock = Arc::new(Timestamp::now);
+        let tools = tools(store.clone(), directory);
+        let mut daemon =
+            Daemon::new(tools, desk, Arc::default(), "here".to_owned(), clock, observer).await.unwrap();
+        let (inputs, mut taken) = mpsc::channel(16);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move { daemon.run(&mut taken, &stopped).await });
+        Self { board, inputs, stop, task, said }
+    }
+
+    async fn watch(&self, definitions: Vec<Definition>) {
+        self.inputs.send(Input::Probes { source: Source::File, definitions }).await.unwrap();
+    }
+
+    /// Waits until it was said so often.
+    #[track_caller]
+    fn heard(&self, line: &str, times: usize) -> impl Future<Output = ()> + use<'_> {
+        let line = line.to_owned();
+        let place = std::panic::Location::caller();
+        async move {
+            let begun = Instant::now();
+            while self.count(&line) < times {
+                assert!(begun.elapsed() < PATIENCE, "{place}: no {line:?}: {:?}", self.said.lock().unwrap());
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+
+    fn count(&self, line: &str) -> usize {
+        self.said.lock().unwrap().iter().filter(|said| said.starts_with(line)).count()
+    }
+
+    async fn end(self) -> Vec<String> {
+        self.stop.cancel();
+        self.task.await.unwrap();
+        self.said.lock().unwrap().clone()
+    }
+}
+
+fn definition(name: &str, command: &str, schedule: Option<&str>) -> Definition {
+    Definition {
+        probe: Arc::new(Probe {
+            identity: Identity {
+                name: name.to_owned(),
+                kind: "integration".to_owned(),
+                host: "staging".to_owned(),
+                tags: Vec::new(),
+            },
+            check: Check::Command(CommandCheck::shell(command)),
+            retries: Retries { count: 0, backoff: Duration::ZERO },
+            all_attempts: false,
+            timeout: Duration::from_mins(1),
+            cleanup: None,
+            cleanup_timeout: Duration::from_secs(1),
+        }),
+        origin: Origin::File { path: "docker-test.yaml".to_owned() },
+        times: schedule.map(|schedule| Times {
+            schedule: schedule.to_owned(),
+            zone: None,
+            splay: Some(Duration::ZERO),
+            missed: Missed::Once,
+            grace: USUAL_GRACE,
+            while_failing: None,
+        }),
+        overlap: Overlap::Skip,
+        triggers: Vec::new(),
+        policy: Arc::new(Policy::default()),
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_fails_twice_pages_once_and_resolves_when_it_is_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::begin(&store(), directory.path()).await;
+    stage.watch(vec![definition("shop", "test -e up", Some("R//PT1S"))]).await;
+    stage.heard("ended shop Failed", 2).await;
+    std::fs::write(directory.path().join("up"), "").unwrap();
+    stage.heard("ended shop Passed", 2).await;
+    let view = stage.board.probe("shop").unwrap();
+    assert!(view.next.is_some() && view.open_since.is_none() && view.recent.len() >= 4, "{view:?}");
+    let said = stage.end().await;
+    let alerts: Vec<&str> = said
+        .iter()
+        .filter(|line| line.ends_with("trigger") || line.ends_with("resolve"))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(alerts, ["ended shop Failed trigger", "ended shop Passed resolve"], "{said:?}");
+}
+
+#[tokio::test]
+async fn what_is_open_and_what_is_silenced_outlives_the_daemon_and_nobody_is_paged_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store();
+    let stage = Stage::begin(&store, directory.path()).await;
+    stage.watch(vec![definition("shop", "false", None)]).await;
+    stage.heard("watching", 1).await;
+    stage.board.run_now("shop").await.unwrap();
+    stage.heard("ended shop Failed trigger", 1).await;
+    let now = Timestamp::now().as_second();
+    let silence = Silence { from: now, until: now + 600, reason: "move".to_owned() };
+    stage.board.silence("mail*", silence.clone()).await.unwrap();
+    stage.end().await;
+
+    let stage = Stage::begin(&store, directory.path()).await;
+    stage.watch(vec![definition("shop", "false", None), definition("mail", "false", None)]).await;
+    stage.heard("watching", 1).await;
+    let view = stage.board.probe("shop").unwrap();
+    assert!(view.open_since.is_some() && view.last.is_some(), "{view:?}");
+    assert_eq!(stage.board.probe("mail").unwrap().silenced_until, Some(now + 600));
+    for probe in ["shop", "mail"] {
+        stage.board.run_now(probe).await.unwrap();
+    }
+    stage.heard("ended shop Failed", 1).await;
+    stage.heard("ended mail Failed", 1).await;
+    let id = stage.board.silences()[0].id.clone().unwrap();
+    stage.board.lift(&id).await.unwrap();
+    assert!(matches!(stage.board.lift(&id).await, Err(RequestError::Unknown(_))));
+    assert_eq!(stage.board.probe("mail").unwrap().silenced_until, None);
+    let said = stage.end().await;
+    assert!(said.iter().all(|line| !line.ends_with("trigger")), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_probe_that_hangs_delays_no_other_and_its_own_next_run_is_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::begin(&store(), directory.path()).await;
+    stage
+        .watch(vec![
+            definition("hangs", "exec sleep 60", Some("R//PT1S")),
+            definition("quick", "true", Some("R//PT1S")),
+        ])
+        .await;
+    stage.heard("ended quick Passed", 3).await;
+    stage.heard("skipped hangs", 2).await;
+    let said = stage.end().await;
+    assert_eq!(said.iter().filter(|line| *line == "began hangs").count(), 1, "{said:?}");
+    assert!(said.contains(&"stopped hangs".to_owned()), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_meets_another_waits_for_it_or_takes_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::begin(&store(), directory.path()).await;
+    let mut queues = definition("queues", "until test -e go; do sleep 0.02; done", None);
+    queues.overlap = Overlap::Queue;
+    let mut replaces = definition("replaces", "test -e go || exec sleep 60", None);
+    replaces.overlap = Overlap::Replace;
+    stage.watch(vec![queues, replaces]).await;
+    stage.heard("watching", 1).await;
+    for probe in ["queues", "queues", "queues", "replaces"] {
+        stage.board.run_now(probe).await.unwrap();
+    }
+    stage.heard("began replaces", 1).await;
+    std::fs::write(directory.path().join("go"), "").unwrap();
+    stage.board.run_now("replaces").await.unwrap();
+    stage.heard("stopped replaces", 1).await;
+    stage.heard("ended replaces Passed", 1).await;
+    stage.heard("ended queues Passed", 2).await;
+    let said = stage.end().await;
+    assert_eq!(said.iter().filter(|line| *line == "began queues").count(), 2, "{said:?}");
+}
+
+#[tokio::test]
+async fn a_probe_that_is_no_more_is_resolved_also_where_that_happened_while_nobody_watched() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store();
+    let stage = Stage::begin(&store, directory.path()).await;
+    stage.watch(vec![definition("gone", "false", None), definition("later", "false", None)]).await;
+    stage.heard("watching", 1).await;
+    for probe in ["gone", "later"] {
+        stage.board.run_now(probe).await.unwrap();
+        stage.heard(&format!("ended {probe} Failed trigger"), 1).await;
+    }
+    stage.watch(vec![definition("later", "false", None)]).await;
+    stage.heard("watching 1", 1).await;
+    assert!(stage.board.probe("gone").is_none());
+    assert_eq!(store.probe_state("gone@staging".to_owned()).await.unwrap(), None);
+    stage.end().await;
+    assert!(store.probe_state("later@staging".to_owned()).await.unwrap().is_some());
+    let stage = Stage::begin(&store, directory.path()).await;
+    stage.watch(Vec::new()).await;
+    stage.heard("watching 0", 1).await;
+    assert_eq!(store.probe_state("later@staging".to_owned()).await.unwrap(), None);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn an_occurrence_runs_the_probes_that_wait_for_it_and_no_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::begin(&store(), directory.path()).await;
+    let waits = |name: &str, on, target: Option<&str>| {
+        let target = target.map(|target| crate::suite::pattern::NamePattern::parse(target).unwrap());
+        Definition { triggers: vec![TriggerRule { on, target }], ..definition(name, "true", None) }
+    };
+    stage
+        .watch(vec![
+            waits("web", Trigger::Deploy, Some("web*")),
+            waits("any", Trigger::Deploy, None),
+            waits("mail", Trigger::Deploy, Some("mail")),
+            waits("image", Trigger::ImageTag, None),
+        ])
+        .await;
+    let names = vec!["web".to_owned(), "shop_web".to_owned()];
+    stage.inputs.send(Input::Occurred(Occurrence { trigger: Trigger::Deploy, names })).await.unwrap();
+    stage.heard("ended web Passed", 1).await;
+    stage.heard("ended any Passed", 1).await;
+    let said = stage.end().await;
+    assert!(
+        !said.contains(&"began mail".to_owned()) && !said.contains(&"began image".to_owned()),
+        "{said:?}"
+    );
+}
+
+#[tokio::test]
+async fn once_runs_what_is_due_and_a_second_time_runs_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store();
+    for (expected, schedule) in
+        [(Some(Verdict::Failed), "R/2020-01-01T00:00:00Z/PT1H"), (None, "R/2020-01-01T00:00:00Z/PT1H")]
+    {
+        let (_board, desk) = board::board(store.clone());
+        let (clock, observer): (Clock, Observer) = (Arc::new(Timestamp::now), Arc::new(|_| {}));
+        let tools = tools(store.clone(), directory.path());
+        let mut daemon =
+            Daemon::new(tools, desk, Arc::default(), "here".to_owned(), clock, observer).await.unwrap();
+        let definitions =
+            vec![definition("a", "true", Some(schedule)), definition("b", "false", Some(schedule))];
+        daemon.take(Input::Probes { source: Source::File, definitions }).await;
+        assert_eq!(daemon.run_once(&CancellationToken::new()).await, expected);
+    }
+}

@@ -1,0 +1,125 @@
+//! One run of a probe, from its first attempt to what is stored of it.
+//!
+//! Owns what all runs share: surroundings, the reporting, what is hidden and what is silenced. A run that panics is one
+//! that the harness could not do.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures_util::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::definition::Definition;
+use super::progress::Kept;
+use super::silences::Silences;
+use crate::check::Surroundings;
+use crate::error::Failure;
+use crate::harness::reporting::{Reporting, Stepped};
+use crate::harness::{self, Hearer, now};
+use crate::notify::Notice;
+use crate::notify::policy::Policy;
+use crate::probe::ProbeRun;
+use crate::redact::Redactor;
+
+/// What all runs share.
+pub struct Tools {
+    /// Where runs and alerts are stored and sent.
+    pub reporting: Reporting,
+    /// What checks need.
+    pub surroundings: Surroundings,
+    /// Hides secrets.
+    pub redactor: Arc<Redactor>,
+    /// When nobody is paged.
+    pub silences: RwLock<Silences>,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) probe: String,
+    /// Nothing where it was stopped.
+    pub(super) run: Option<ProbeRun>,
+    pub(super) stepped: Option<Stepped>,
+    /// It cannot be stored.
+    pub(super) problem: Option<String>,
+}
+
+impl Tools {
+    /// A probe's policy with what is silenced now.
+    pub(super) fn policy(&self, probe: &str, policy: &Policy) -> Policy {
+        let silences = self.silences.read().unwrap_or_else(PoisonError::into_inner).of(probe, now());
+        let silences = policy.silences.iter().cloned().chain(silences).collect();
+        Policy { silences, ..policy.clone() }
+    }
+
+    /// Until when nobody is paged about a probe, where that is so at `now`, in Unix seconds.
+    pub(super) fn silenced_until(&self, probe: &str, now: i64) -> Option<i64> {
+        let silences = self.silences.read().unwrap_or_else(PoisonError::into_inner).of(probe, now);
+        silences.iter().filter(|silence| silence.covers(now)).map(|silence| silence.until).max()
+    }
+
+    /// Stores the progress of a probe. A store that fails costs a run more or less at the next start.
+    pub(super) async fn remember(&self, kept: Kept) {
+        if let Some(memo) = kept.memo() {
+            let _failed = self.reporting.store().remember(memo).await;
+        }
+    }
+}
+
+/// Runs a probe, and stores what it came to. Its progress is stored before it begins: whatever ends the daemon, a slot is
+/// not run twice.
+pub(super) async fn run(
+    tools: &Tools,
+    definition: Arc<Definition>,
+    kept: Kept,
+    stop: &CancellationToken,
+) -> Done {
+    let probe = definition.name().to_owned();
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let started_at = now();
+    tools.remember(kept).await;
+    let running = attempts(tools, &definition, &id, stop);
+    let run = match AssertUnwindSafe(running).catch_unwind().await {
+        Ok(run) => run,
+        // It has said why on stderr.
+        Err(_panic) => Some(ProbeRun {
+            id,
+            probe: definition.probe.identity.clone(),
+            started_at,
+            seconds: 0.0,
+            attempts: Vec::new(),
+            error: Some("the check ended in a fault of docker-test itself".to_owned()),
+        }),
+    };
+    let Some(run) = run else { return Done { probe, run: None, stepped: None, problem: None } };
+    let policy = tools.policy(&probe, &definition.policy);
+    match tools.reporting.conclude_under(&policy, &run).await {
+        Ok(stepped) => Done { probe, run: Some(run), stepped: Some(stepped), problem: None },
+        Err(error) => {
+            let problem = format!("a run cannot be stored: {}", Failure::from(error).chain().join(": "));
+            Done { probe, run: Some(run), stepped: None, problem: Some(problem) }
+        }
+    }
+}
+
+async fn attempts(
+    tools: &Tools,
+    definition: &Definition,
+    id: &str,
+    stop: &CancellationToken,
+) -> Option<ProbeRun> {
+    let mut passed_on = PassedOn(tools);
+    let ended =
+        harness::run(&definition.probe, id, &tools.surroundings, stop, &tools.redactor, &mut passed_on).await;
+    (!ended.stopped).then_some(ended.run)
+}
+
+/// Passes notices on to the sinks.
+struct PassedOn<'a>(&'a Tools);
+
+impl Hearer for PassedOn<'_> {
+    async fn hear(&mut self, notice: Notice) {
+        // What cannot be stored now is told of when the run is over and cannot be stored either.
+        let _failed = self.0.reporting.tell(&notice).await;
+    }
+}
