@@ -4,7 +4,7 @@
 //! directory that fails costs memory of the past, never a page. What is told is the policy's, how it is sent the outbox's.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -63,13 +63,13 @@ impl Diagnose for ReportingError {
     }
 }
 
-/// Tells sinks of runs of probes.
+/// Tells sinks of runs of probes. Dropped, it sends nothing more; what waits stays stored.
 pub struct Reporting {
     store: Store,
     sinks: Vec<Sink>,
     courier: Arc<Courier>,
     policy: Policy,
-    under_way: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    under_way: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
 /// What a step of a probe's state came to.
@@ -122,7 +122,7 @@ impl Reporting {
             let stopped = async { drop(stopped.await) };
             working.run(stopped, LANDING).await;
         });
-        Self { store, sinks, courier, policy, under_way: Some((stop, task)) }
+        Self { store, sinks, courier, policy, under_way: Mutex::new(Some((stop, task))) }
     }
 
     /// Where it is stored.
@@ -222,8 +222,9 @@ impl Reporting {
     }
 
     /// Sends what waits, for up to `limit`. What is left then is there for the next run, where the store lasts.
-    pub async fn finish(mut self, limit: Duration) -> Vec<Flushed> {
-        if let Some((stop, task)) = self.under_way.take() {
+    pub async fn finish(&self, limit: Duration) -> Vec<Flushed> {
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((stop, task)) = under_way {
             let _ended = stop.send(());
             let _ended = task.await;
         }

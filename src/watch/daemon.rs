@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::board::{Desk, Health, Request, RequestError};
 use super::entry::Entry;
 use super::progress::{self, Kept};
-use super::run::{Done, Tools};
+use super::run::{Done, Means, Tools};
 use super::silences::{Asked, Silences};
 use super::sinks::Sinks;
 use crate::history::HistoryError;
@@ -107,7 +107,7 @@ pub struct Daemon {
 impl Daemon {
     /// Reads what is remembered. Runs nothing yet.
     pub async fn new(
-        tools: Tools,
+        means: Means,
         desk: Desk,
         sinks: Arc<std::sync::Mutex<Sinks>>,
         host: String,
@@ -115,7 +115,8 @@ impl Daemon {
         observer: Observer,
     ) -> Result<Self, HistoryError> {
         let now = clock();
-        let store = tools.reporting.store().clone();
+        let tools = Tools::new(means);
+        let store = tools.store.clone();
         let mut kept = BTreeMap::new();
         for memo in store.memos(progress::KIND).await? {
             if let Some(read) = Kept::read(&memo) {
@@ -154,6 +155,12 @@ impl Daemon {
         daemon.show_silences();
         daemon.show_health();
         Ok(daemon)
+    }
+
+    /// What its runs are given now.
+    #[must_use]
+    pub fn means(&self) -> Arc<Means> {
+        self.tools.means()
     }
 
     /// Works until `stop`; then stops what is under way, and waits for its cleanups.
@@ -366,7 +373,7 @@ impl Daemon {
         self.silences(|silences| silences.add(id.clone(), asked))
             .map_err(|error| RequestError::Conflict(error.to_string()))?;
         let memo = Memo { kind: SILENCE, name: id.clone(), text };
-        if let Err(error) = self.tools.reporting.store().remember(memo).await {
+        if let Err(error) = self.tools.store.remember(memo).await {
             self.silences(|silences| silences.lift(&id));
             return Err(RequestError::Failed(error.to_string()));
         }
@@ -379,7 +386,7 @@ impl Daemon {
             return Err(RequestError::Unknown("such silence".to_owned()));
         }
         self.silences_changed();
-        let forgotten = self.tools.reporting.store().forget_memo(SILENCE, id.to_owned()).await;
+        let forgotten = self.tools.store.forget_memo(SILENCE, id.to_owned()).await;
         forgotten.map(drop).map_err(|error| RequestError::Failed(error.to_string()))
     }
 

@@ -16,21 +16,36 @@ use crate::check::Surroundings;
 use crate::error::Failure;
 use crate::harness::reporting::{Reporting, Stepped};
 use crate::harness::{self, Hearer, now};
+use crate::history::outbox::Store;
 use crate::notify::Notice;
 use crate::notify::policy::Policy;
 use crate::probe::ProbeRun;
 use crate::redact::Redactor;
 
-/// What all runs share.
-pub struct Tools {
+/// What a configuration gives to all runs.
+pub struct Means {
     /// Where runs and alerts are stored and sent.
     pub reporting: Reporting,
     /// What checks need.
     pub surroundings: Surroundings,
     /// Hides secrets.
     pub redactor: Arc<Redactor>,
+}
+
+impl std::fmt::Debug for Means {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Means").finish_non_exhaustive()
+    }
+}
+
+/// What all runs share.
+pub(super) struct Tools {
+    /// A run goes on with what it began with.
+    means: RwLock<Arc<Means>>,
+    /// The same for all means.
+    pub(super) store: Store,
     /// When nobody is paged.
-    pub silences: RwLock<Silences>,
+    pub(super) silences: RwLock<Silences>,
 }
 
 /// A run that is over.
@@ -45,6 +60,19 @@ pub(super) struct Done {
 }
 
 impl Tools {
+    pub(super) fn new(means: Means) -> Self {
+        let store = means.reporting.store().clone();
+        Self { means: RwLock::new(Arc::new(means)), store, silences: RwLock::default() }
+    }
+
+    pub(super) fn means(&self) -> Arc<Means> {
+        Arc::clone(&self.means.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_means(&self, means: Means) {
+        *self.means.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(means);
+    }
+
     /// A probe's policy with what is silenced now.
     pub(super) fn policy(&self, probe: &str, policy: &Policy) -> Policy {
         let silences = self.silences.read().unwrap_or_else(PoisonError::into_inner).of(probe, now());
@@ -61,7 +89,7 @@ impl Tools {
     /// Stores the progress of a probe. A store that fails costs a run more or less at the next start.
     pub(super) async fn remember(&self, kept: Kept) {
         if let Some(memo) = kept.memo() {
-            let _failed = self.reporting.store().remember(memo).await;
+            let _failed = self.store.remember(memo).await;
         }
     }
 }
@@ -78,7 +106,8 @@ pub(super) async fn run(
     let id = uuid::Uuid::new_v4().simple().to_string();
     let started_at = now();
     tools.remember(kept).await;
-    let running = attempts(tools, &definition, &id, stop);
+    let means = tools.means();
+    let running = attempts(&means, &definition, &id, stop);
     let run = match AssertUnwindSafe(running).catch_unwind().await {
         Ok(run) => run,
         // It has said why on stderr.
@@ -93,7 +122,7 @@ pub(super) async fn run(
     };
     let Some(run) = run else { return Done { probe, run: None, stepped: None, problem: None } };
     let policy = tools.policy(&probe, &definition.policy);
-    match tools.reporting.conclude_under(&policy, &run).await {
+    match means.reporting.conclude_under(&policy, &run).await {
         Ok(stepped) => Done { probe, run: Some(run), stepped: Some(stepped), problem: None },
         Err(error) => {
             let problem = format!("a run cannot be stored: {}", Failure::from(error).chain().join(": "));
@@ -103,19 +132,19 @@ pub(super) async fn run(
 }
 
 async fn attempts(
-    tools: &Tools,
+    means: &Means,
     definition: &Definition,
     id: &str,
     stop: &CancellationToken,
 ) -> Option<ProbeRun> {
-    let mut passed_on = PassedOn(tools);
+    let mut passed_on = PassedOn(means);
     let ended =
-        harness::run(&definition.probe, id, &tools.surroundings, stop, &tools.redactor, &mut passed_on).await;
+        harness::run(&definition.probe, id, &means.surroundings, stop, &means.redactor, &mut passed_on).await;
     (!ended.stopped).then_some(ended.run)
 }
 
 /// Passes notices on to the sinks.
-struct PassedOn<'a>(&'a Tools);
+struct PassedOn<'a>(&'a Means);
 
 impl Hearer for PassedOn<'_> {
     async fn hear(&mut self, notice: Notice) {

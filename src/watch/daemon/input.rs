@@ -18,6 +18,7 @@ use crate::watch::definition::{Definition, Origin};
 use crate::watch::entry::Entry;
 use crate::watch::occurrences::Occurrence;
 use crate::watch::progress::{self, Kept};
+use crate::watch::run::Means;
 use crate::watch::silences::Window;
 
 /// A probe of an engine that is gone for so long does not come back: a container that is replaced does.
@@ -58,6 +59,8 @@ pub enum Input {
         /// When nobody is paged.
         windows: Vec<Window>,
     },
+    /// Runs that begin from now on are given these.
+    Means(Box<Means>),
     /// Something happened on the engine.
     Occurred(Occurrence),
     /// The engine does not answer, or does again.
@@ -86,6 +89,7 @@ impl Daemon {
                 self.silences(|silences| silences.set_windows(windows));
                 self.silences_changed();
             }
+            Input::Means(means) => self.tools.set_means(*means),
             Input::Occurred(occurrence) => self.take_occurrence(&occurrence),
             Input::Engine { name, trouble } => self.tell_engine(&name, trouble).await,
             Input::Problem { about, problem } => self.problem(&about, problem),
@@ -146,7 +150,7 @@ impl Daemon {
 
     /// What is stored of a probe that was watched before.
     async fn recall(&mut self, name: &str) {
-        let store = self.tools.reporting.store().clone();
+        let store = self.tools.store.clone();
         let Some(entry) = self.entries.get_mut(name) else { return };
         let key = entry.definition.probe.identity.key();
         if let Ok(runs) = store.probe_runs(key.clone(), RECENT).await {
@@ -226,11 +230,12 @@ impl Daemon {
     async fn close(&mut self, kept: &Kept, policy: &Policy) {
         let identity = kept.identity.clone();
         let at = (self.clock)().as_second();
-        let reporting = &self.tools.reporting;
-        let retired = reporting
+        let means = self.tools.means();
+        let retired = means
+            .reporting
             .step_without_run(policy, &identity, |policy, state| policy::retire(policy, state, &identity, at))
             .await;
-        let store = reporting.store();
+        let store = &self.tools.store;
         let key = identity.key();
         let problem = match retired {
             Ok(_) => {

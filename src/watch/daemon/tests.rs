@@ -31,18 +31,17 @@ struct Stage {
     said: Arc<Mutex<Vec<String>>>,
 }
 
-fn tools(store: Store, directory: &Path) -> Tools {
+fn means(store: Store, directory: &Path) -> Means {
     let variables = vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())];
     let surroundings =
         Surroundings::new(variables, directory.to_owned(), Arc::new(RootCertStore::empty())).unwrap();
     let sender = Sender::new(&Environment::default(), surroundings.resolve()).unwrap();
     let opened = reporting::Opened { store, lasts: true, problem: None };
     let listener = Arc::new(|_| {});
-    Tools {
+    Means {
         reporting: Reporting::begin(opened, Vec::new(), sender, Policy::default(), listener),
         surroundings,
         redactor: Arc::new(Redactor::default()),
-        silences: std::sync::RwLock::default(),
     }
 }
 
@@ -73,9 +72,9 @@ impl Stage {
             hearing.lock().unwrap().push(line);
         });
         let clock: Clock = Arc::new(Timestamp::now);
-        let tools = tools(store.clone(), directory);
+        let means = means(store.clone(), directory);
         let mut daemon =
-            Daemon::new(tools, desk, Arc::default(), "here".to_owned(), clock, observer).await.unwrap();
+            Daemon::new(means, desk, Arc::default(), "here".to_owned(), clock, observer).await.unwrap();
         let (inputs, mut taken) = mpsc::channel(16);
         let stop = CancellationToken::new();
         let stopped = stop.clone();
@@ -295,9 +294,9 @@ async fn once_runs_what_is_due_and_a_second_time_runs_nothing() {
     {
         let (_board, desk) = board::board(store.clone());
         let (clock, observer): (Clock, Observer) = (Arc::new(Timestamp::now), Arc::new(|_| {}));
-        let tools = tools(store.clone(), directory.path());
+        let means = means(store.clone(), directory.path());
         let mut daemon =
-            Daemon::new(tools, desk, Arc::default(), "here".to_owned(), clock, observer).await.unwrap();
+            Daemon::new(means, desk, Arc::default(), "here".to_owned(), clock, observer).await.unwrap();
         let definitions =
             vec![definition("a", "true", Some(schedule)), definition("b", "false", Some(schedule))];
         daemon.take(Input::Probes { source: Source::File, definitions }).await;

@@ -21,7 +21,7 @@ impl Daemon {
         let now = (self.clock)().as_second();
         let over = self.silences(|silences| silences.take_over(now));
         for id in over {
-            let _kept = self.tools.reporting.store().forget_memo(SILENCE, id).await;
+            let _kept = self.tools.store.forget_memo(SILENCE, id).await;
         }
         self.silences_changed();
         self.remind(now).await;
@@ -37,8 +37,8 @@ impl Daemon {
             let definition = Arc::clone(&entry.definition);
             let identity = &definition.probe.identity;
             let policy = self.tools.policy(&name, &definition.policy);
-            let stepped = self
-                .tools
+            let means = self.tools.means();
+            let stepped = means
                 .reporting
                 .step_without_run(&policy, identity, |policy, state| {
                     policy::tick(policy, state, identity, now)
@@ -64,7 +64,8 @@ impl Daemon {
         tokio::spawn(async move {
             let identity = &definition.probe.identity;
             let policy = tools.policy(&identity.name, &definition.policy);
-            let told = tools
+            let means = tools.means();
+            let told = means
                 .reporting
                 .step_without_run(&policy, identity, |policy, state| {
                     policy::overdue(policy, state, identity, expected_at, now)
@@ -109,8 +110,9 @@ impl Daemon {
         name: &str,
         step: impl FnOnce(&mut Condition) -> Vec<crate::notify::Alert>,
     ) {
-        let reporting = &self.tools.reporting;
-        let known = reporting.store().memos(CONDITION).await.unwrap_or_default();
+        let means = self.tools.means();
+        let (reporting, store) = (&means.reporting, &self.tools.store);
+        let known = store.memos(CONDITION).await.unwrap_or_default();
         let known: BTreeMap<String, String> = known.into_iter().map(|memo| (memo.name, memo.text)).collect();
         let before: Condition =
             known.get(name).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -125,7 +127,7 @@ impl Daemon {
             .map(|text| Memo { kind: CONDITION, name: name.to_owned(), text })
             .map_err(|error| error.to_string());
         let kept = match memo {
-            Ok(memo) => reporting.store().remember(memo).await.map_err(|error| error.to_string()),
+            Ok(memo) => store.remember(memo).await.map_err(|error| error.to_string()),
             Err(error) => Err(error),
         };
         if let Err(error) = told.and(kept) {
