@@ -24,6 +24,7 @@ mod run;
 mod secrets;
 mod state;
 mod suite_file;
+mod table;
 mod terminal;
 
 use std::ffi::OsString;

@@ -50,9 +50,17 @@ pub fn channel() -> (Canceller, Receiver) {
 
 /// Listens for SIGINT, SIGTERM and SIGHUP for as long as the runtime lives.
 pub fn listen() -> std::io::Result<(Canceller, Receiver)> {
+    listen_for(&[(SignalKind::interrupt(), 2), (SignalKind::terminate(), 15), (SignalKind::hangup(), 1)])
+}
+
+/// Listens for SIGINT and SIGTERM alone: SIGHUP tells a daemon to read its configuration again.
+pub fn listen_as_daemon() -> std::io::Result<(Canceller, Receiver)> {
+    listen_for(&[(SignalKind::interrupt(), 2), (SignalKind::terminate(), 15)])
+}
+
+fn listen_for(kinds: &[(SignalKind, u8)]) -> std::io::Result<(Canceller, Receiver)> {
     let (canceller, receiver) = channel();
-    let kinds = [(SignalKind::interrupt(), 2), (SignalKind::terminate(), 15), (SignalKind::hangup(), 1)];
-    for (kind, number) in kinds {
+    for (kind, number) in kinds.iter().copied() {
         let mut stream = signal(kind)?;
         let canceller = canceller.clone();
         tokio::spawn(async move {

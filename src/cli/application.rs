@@ -72,6 +72,8 @@ pub(super) enum OnSignal {
     End,
     /// It winds up what it has begun, and decides about its exit code itself.
     WindUp,
+    /// The same for a daemon, which reads its configuration again upon SIGHUP.
+    Serve,
 }
 
 /// How long a command that was told twice to stop may take, where the engine does not answer. What it leaves is in the
@@ -87,7 +89,7 @@ const STACK: usize = 8 << 20;
 async fn out_of_patience(mut interrupts: signal::Receiver, on_signal: OnSignal) -> ExitCode {
     let state = match on_signal {
         OnSignal::End => signal::wait_for(&mut interrupts, 1).await,
-        OnSignal::WindUp => {
+        OnSignal::WindUp | OnSignal::Serve => {
             signal::wait_for(&mut interrupts, 2).await;
             let waited = tokio::time::timeout(FORCED, signal::wait_for(&mut interrupts, 3)).await;
             waited.unwrap_or(*interrupts.borrow())
@@ -122,8 +124,12 @@ impl Application {
         execute: impl AsyncFnOnce(Running) -> Result<ExitCode, Failure> + Send + 'static,
     ) -> Result<ExitCode, Failure> {
         let entered = runtime.enter();
+        let listening = match on_signal {
+            OnSignal::End | OnSignal::WindUp => signal::listen(),
+            OnSignal::Serve => signal::listen_as_daemon(),
+        };
         let (canceller, interrupts) =
-            signal::listen().map_err(|source| StartError { operation: "listen for signals", source })?;
+            listening.map_err(|source| StartError { operation: "listen for signals", source })?;
         plugin::watch_socket(&self.environment, canceller);
         drop(entered);
         let Self { environment, origins, argv } = self;

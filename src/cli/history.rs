@@ -5,7 +5,6 @@
 mod runs;
 mod show;
 mod statistics;
-mod table;
 
 use std::path::PathBuf;
 

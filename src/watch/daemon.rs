@@ -163,6 +163,12 @@ impl Daemon {
         self.tools.means()
     }
 
+    /// Its configuration has been read.
+    pub fn desk_is_ready(&mut self) {
+        self.health.is_ready = true;
+        self.show_health();
+    }
+
     /// Works until `stop`; then stops what is under way, and waits for its cleanups.
     pub async fn run(&mut self, inputs: &mut mpsc::Receiver<Input>, stop: &CancellationToken) {
         let mut next_tick = Instant::now() + ticking::INTERVAL;

@@ -31,13 +31,15 @@ const STEP: Duration = Duration::from_millis(500);
 pub type LabelReader =
     dyn Fn(&str, &BTreeMap<String, String>, Origin) -> Result<Option<Definition>, String> + Send + Sync;
 
-/// Follows the engine until it is lost. `reader` is absent where labels are not looked at.
+/// Follows the engine until it is lost. `reader` is absent where labels are not looked at; `name` stands for the engine in
+/// what people are told.
 pub async fn follow(
     engine: &Engine,
     reader: Option<&LabelReader>,
+    name: &str,
     inputs: &mpsc::Sender<Input>,
 ) -> EngineError {
-    match following(engine, reader, inputs).await {
+    match following(engine, reader, name, inputs).await {
         Err(error) => error,
         Ok(never) => match never {},
     }
@@ -46,6 +48,7 @@ pub async fn follow(
 async fn following(
     engine: &Engine,
     reader: Option<&LabelReader>,
+    name: &str,
     inputs: &mpsc::Sender<Input>,
 ) -> Result<std::convert::Infallible, EngineError> {
     let begun = Instant::now();
@@ -84,7 +87,7 @@ async fn following(
                     // That it answers is worth knowing also where nothing is looked for.
                     engine.containers(&[PROBE_LABELS[0]]).await?;
                 }
-                send(inputs, Input::Engine { name: engine.address().to_owned(), trouble: None }).await;
+                send(inputs, Input::Engine { name: name.to_owned(), trouble: None }).await;
                 look_at = Some(Instant::now() + AGAIN);
             }
         }

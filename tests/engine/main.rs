@@ -65,3 +65,4 @@ mod suite_sources;
 mod traps;
 mod uploads;
 mod verdict;
+mod watch_events;

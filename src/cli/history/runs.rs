@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-use super::table::{self, number, text};
+use super::super::table::{self, number, text};
 use super::{Format, Listing, Progress, Scope, moment, shown_subject};
 use crate::error::Failure;
 use crate::history::{OutcomeCounts, RunRow};

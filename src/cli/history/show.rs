@@ -6,8 +6,8 @@ use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use serde::Serialize;
 
+use super::super::table::{self, number, text};
 use super::runs::{self, counts};
-use super::table::{self, number, text};
 use super::{Format, Listing, Progress, moment, shown_subject, state};
 use crate::environment::Environment;
 use crate::error::Failure;

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::table::{self, number, text};
+use super::super::table::{self, number, text};
 use super::{Format, Listing, Scope, shown_subject, terminal};
 use crate::error::Failure;
 use crate::history::{StatisticsOrder, TestStatistics, sort};

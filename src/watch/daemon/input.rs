@@ -143,8 +143,6 @@ impl Daemon {
         if is_first {
             self.retire_forgotten(source).await;
         }
-        self.health.is_ready = true;
-        self.show_health();
         (self.observer)(&Happening::Watching(self.entries.len()));
     }
 

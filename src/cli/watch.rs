@@ -1,0 +1,269 @@
+//! `docker-test watch`: the daemon for probes on one machine.
+//!
+//! Owns its flags, what is read at the start and again at each reload, and the lines that people see. When a run begins
+//! is [`crate::watch`]'s.
+
+mod attending;
+mod configured;
+mod lines;
+mod listing;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::application::Running;
+use super::flags::EngineFlags;
+use super::flags::output::Format;
+use super::terminal;
+use crate::error::{Category, Diagnose, Failure};
+use crate::exit_code::ExitCode;
+use crate::harness::reporting;
+use crate::metadata::duration;
+use crate::notify::outbox::Flushed;
+use crate::probe::Verdict;
+use crate::signal;
+use crate::watch::{Daemon, Input, Source, board, following};
+
+/// Inputs that may wait for the daemon.
+const INPUTS: usize = 256;
+/// Keeps a second daemon away from the same state.
+const LOCK: &str = "watch.lock";
+
+/// Flags of `watch`.
+#[derive(Debug, Args)]
+pub(super) struct WatchArgs {
+    /// The suite whose probes are watched (default: docker-test.yaml of this directory, where there is one).
+    #[arg(long, value_name = "FILE")]
+    suite: Option<PathBuf>,
+    /// Run what is due now, send what waits, and exit: for cron and Kubernetes.
+    #[arg(long)]
+    once: bool,
+    /// Show what is watched and when each probe runs next; run and send nothing.
+    #[arg(long, conflicts_with_all = ["once", "listen"])]
+    dry_run: bool,
+    /// Serve the status page here, as in 127.0.0.1:8099.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "once")]
+    listen: Option<String>,
+    /// A file with the token that requests to run and to silence must bear (or the variable DOCKER_TEST_WATCH_TOKEN).
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Do not look for probes in the labels of images and containers.
+    #[arg(long)]
+    no_labels: bool,
+    /// Where is kept what is open, what is silenced and what is not sent yet (default: as for `docker-test history`).
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// How long sending may take when the daemon ends.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "10s")]
+    send_timeout: Duration,
+    /// What stdout carries: nothing, or one event a line as JSON.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Say something about each run, also about those that passed.
+    #[arg(short, long)]
+    verbose: bool,
+    #[command(flatten)]
+    engine: EngineFlags,
+}
+
+/// The daemon cannot begin.
+#[derive(Debug, thiserror::Error)]
+enum WatchError {
+    #[error("there is nothing to watch: no docker-test.yaml with probes here, and --no-labels")]
+    Nothing,
+    #[error("another docker-test watch works in {}", .0.display())]
+    Locked(PathBuf),
+    #[error("cannot {operation} {}", path.display())]
+    Inaccessible { operation: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("the token in {0} has less than {LEAST_TOKEN} characters")]
+    ShortToken(String),
+    #[error("cannot listen for SIGHUP")]
+    Hangup(#[source] std::io::Error),
+}
+
+/// Holds the token of the page.
+const TOKEN: &str = "DOCKER_TEST_WATCH_TOKEN";
+/// Characters of a token at least.
+const LEAST_TOKEN: usize = 16;
+
+impl Diagnose for WatchError {
+    fn category(&self) -> Category {
+        match self {
+            Self::Nothing | Self::Locked(_) | Self::ShortToken(_) => Category::User,
+            Self::Inaccessible { .. } | Self::Hangup(_) => Category::Environment,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Nothing => Some("add `probes` to docker-test.yaml, or name it with --suite".to_owned()),
+            Self::Locked(_) => {
+                Some("one daemon a state directory: give this one another with --state-dir".to_owned())
+            }
+            Self::ShortToken(_) => Some("make one: head -c 24 /dev/urandom | base64".to_owned()),
+            Self::Inaccessible { .. } | Self::Hangup(_) => None,
+        }
+    }
+}
+
+pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, Failure> {
+    let configured = configured::read(args.suite.as_deref(), args.no_labels, &app)?;
+    if args.dry_run {
+        return listing::execute(&args, &configured, &app).await;
+    }
+    let token = token(&args, &app)?;
+    let state = match &args.state_dir {
+        Some(directory) => app.environment.current_dir().join(directory),
+        None => app.state_dir()?,
+    };
+    let _lock = lock(&state)?;
+    let opened = reporting::open(Some(&state))?;
+    if let Some(problem) = &opened.problem {
+        let state = state.display();
+        lines::say(&format!("the state in {state} cannot be used, and the daemon goes on without: {problem}"));
+    }
+    let (store, lasts) = (opened.store.clone(), opened.lasts);
+    let page = page(&args, token, &configured)?;
+    let sinks = Arc::new(Mutex::default());
+    let kit = configured::Kit { store: store.clone(), lasts, sinks: Arc::clone(&sinks), app: app.clone() };
+    let means = kit.means(&configured)?;
+    let (board, desk) = board::board(store);
+    let observer = lines::observer(args.format, args.verbose, Arc::clone(&means.redactor));
+    let host = configured.host.clone();
+    let mut daemon =
+        Daemon::new(means, desk, sinks, host, Arc::new(Timestamp::now), observer).await?;
+    let (inputs, mut taken) = mpsc::channel(INPUTS);
+    let stop = CancellationToken::new();
+    let code = if args.once {
+        once(&mut daemon, &args, configured, &app, &stop, &inputs, &mut taken).await
+    } else {
+        let served = serve_page(page, board, &stop).await?;
+        let tasks = attending::begin(&args, &configured, &app, kit, &inputs)?;
+        for input in configured.inputs() {
+            daemon.take(input).await;
+        }
+        daemon.desk_is_ready();
+        let mut interrupts = app.interrupts.clone();
+        let asked = async {
+            signal::wait_for(&mut interrupts, 1).await;
+            stop.cancel();
+        };
+        tokio::join!(daemon.run(&mut taken, &stop), asked);
+        tasks.abort();
+        served.end().await;
+        // It was asked to end, and did so in order.
+        ExitCode::Success
+    };
+    for Flushed { sink, waiting, reason, .. } in
+        daemon.means().reporting.finish(args.send_timeout).await
+    {
+        if waiting > 0 {
+            let fate = if lasts { "the next start sends it" } else { "it is lost, without a state directory" };
+            let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            lines::say(&format!("{sink} has not taken everything{why}: {fate}"));
+        }
+    }
+    Ok(code)
+}
+
+/// Runs what is due, with the probes of the engine where one answers.
+async fn once(
+    daemon: &mut Daemon,
+    args: &WatchArgs,
+    configured: configured::Configured,
+    app: &Running,
+    stop: &CancellationToken,
+    inputs: &mpsc::Sender<Input>,
+    taken: &mut mpsc::Receiver<Input>,
+) -> ExitCode {
+    for input in configured.inputs() {
+        daemon.take(input).await;
+    }
+    let mut code = ExitCode::Success;
+    if !args.no_labels {
+        let reader = configured.label_reader();
+        let looking = attending::discover_once(&args.engine, app, &*reader, inputs);
+        tokio::pin!(looking);
+        loop {
+            tokio::select! {
+                found = &mut looking => {
+                    if let Err(failure) = found
+                        && configured.needs_engine()
+                    {
+                        terminal::report_failure(&failure, &configured.redactor());
+                        code = ExitCode::Error;
+                    }
+                    break;
+                }
+                Some(input) = taken.recv() => daemon.take(input).await,
+            }
+        }
+        while let Ok(input) = taken.try_recv() {
+            daemon.take(input).await;
+        }
+    }
+    let mut interrupts = app.interrupts.clone();
+    let asked = async {
+        let state = signal::wait_for(&mut interrupts, 1).await;
+        stop.cancel();
+        std::future::pending::<()>().await;
+        state
+    };
+    let worst = tokio::select! {
+        worst = daemon.run_once(stop) => worst,
+        _ = asked => None,
+    };
+    let interrupts = *app.interrupts.borrow();
+    if interrupts.count > 0 {
+        return ExitCode::Signal(interrupts.signal);
+    }
+    code.worst(match worst {
+        Some(Verdict::Failed) => ExitCode::TestsFailed,
+        Some(Verdict::Errored) => ExitCode::Error,
+        _ => ExitCode::Success,
+    })
+}
+
+/// One daemon a state directory: two would run and page everything twice. Held until the process ends, however it ends.
+fn lock(state: &Path) -> Result<File, Failure> {
+    let path = state.join(LOCK);
+    let failed = |operation| {
+        let path = path.clone();
+        move |source| WatchError::Inaccessible { operation, path, source }
+    };
+    std::fs::create_dir_all(state).map_err(failed("create"))?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed("open"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(WatchError::Locked(state.to_owned()).into()),
+        Err(TryLockError::Error(source)) => Err(failed("lock")(source).into()),
+    }
+}
+
+/// The token of the page: of the file, or of the variable. Never an argument, which everybody on the machine can see.
+fn token(args: &WatchArgs, app: &Running) -> Result<Option<String>, Failure> {
+    let (text, place) = match &args.token_file {
+        Some(path) => {
+            let path = app.environment.current_dir().join(path);
+            let text = std::fs::read_to_string(&path).map_err(|source| WatchError::Inaccessible {
+                operation: "read",
+                path: path.clone(),
+                source,
+            })?;
+            (Some(text), path.display().to_string())
+        }
+        None => (app.environment.non_empty(TOKEN).map(str::to_owned), format!("the variable {TOKEN}")),
+    };
+    let Some(token) = text.map(|text| text.trim().to_owned()) else { return Ok(None) };
+    if token.chars().count() < LEAST_TOKEN {
+        return Err(WatchError::ShortToken(place).into());
+    }
+    Ok(Some(token))
+}

@@ -1,0 +1,184 @@
+//! The tasks beside the daemon: one that reads the file again when it changes, one that follows the engine.
+//!
+//! Owns when a configuration is read again, that a bad one leaves the old one in place, and when an engine that does not
+//! answer is told of.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::super::application::Running;
+use super::super::connect;
+use super::super::flags::EngineFlags;
+use super::configured::{self, Configured, Kit};
+use super::{WatchArgs, WatchError, lines};
+use crate::error::Failure;
+use crate::watch::Input;
+use crate::watch::following::{self, LabelReader};
+
+/// The file is looked at so often.
+const LOOK: Duration = Duration::from_secs(2);
+/// An engine that is away for less is not told of.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two tries to reach it; doubled up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Tasks beside the daemon.
+pub(super) struct Tasks(Vec<JoinHandle<()>>);
+
+impl Tasks {
+    pub(super) fn abort(self) {
+        for task in self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Begins them.
+pub(super) fn begin(
+    args: &WatchArgs,
+    configured: &Configured,
+    app: &Running,
+    kit: Kit,
+    inputs: &mpsc::Sender<Input>,
+) -> Result<Tasks, Failure> {
+    let hangup = signal(SignalKind::hangup()).map_err(WatchError::Hangup)?;
+    let mut tasks = Vec::new();
+    let reload = Reload {
+        suite: args.suite.clone(),
+        no_labels: args.no_labels,
+        path: configured.path.clone(),
+        kit,
+        inputs: inputs.clone(),
+    };
+    tasks.push(tokio::spawn(reload.run(hangup)));
+    if !args.no_labels || configured.needs_engine() {
+        let engine = Attended {
+            flags: args.engine.clone(),
+            app: app.clone(),
+            name: configured::engine_name(&args.engine, app),
+            is_needed: configured.needs_engine(),
+            inputs: inputs.clone(),
+        };
+        let reader = (!args.no_labels).then(|| configured.label_reader());
+        tasks.push(tokio::spawn(engine.run(reader)));
+    }
+    Ok(Tasks(tasks))
+}
+
+/// Reads the file again.
+struct Reload {
+    suite: Option<PathBuf>,
+    no_labels: bool,
+    path: Option<PathBuf>,
+    kit: Kit,
+    inputs: mpsc::Sender<Input>,
+}
+
+impl Reload {
+    async fn run(self, mut hangup: tokio::signal::unix::Signal) {
+        let mut seen = self.path.as_deref().map(print);
+        let mut ticks = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => seen = self.path.as_deref().map(print),
+                _ = ticks.tick() => {
+                    let now = self.path.as_deref().map(print);
+                    if now == seen {
+                        continue;
+                    }
+                    seen = now;
+                }
+            }
+            self.read().await;
+        }
+    }
+
+    async fn read(&self) {
+        let about = "configuration".to_owned();
+        let read = configured::read(self.suite.as_deref(), self.no_labels, &self.kit.app)
+            .and_then(|configured| Ok((self.kit.means(&configured)?, configured)));
+        let (means, configured) = match read {
+            Ok(read) => read,
+            Err(failure) => {
+                let why = failure.chain().join(": ");
+                let problem = format!("the configuration cannot be used, and the one before stays: {why}");
+                self.send(Input::Problem { about, problem: Some(problem) }).await;
+                return;
+            }
+        };
+        lines::say("the configuration was read again");
+        self.send(Input::Problem { about, problem: None }).await;
+        self.send(Input::Means(Box::new(means))).await;
+        for input in configured.inputs() {
+            self.send(input).await;
+        }
+    }
+
+    async fn send(&self, input: Input) {
+        // The daemon has ended, and this task ends with it.
+        let _unheard = self.inputs.send(input).await;
+    }
+}
+
+/// What a file looks like from outside. An editor puts another file in its place, often.
+fn print(path: &Path) -> Option<(SystemTime, u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.modified().ok()?, found.len(), found.ino()))
+}
+
+/// An engine that is followed.
+struct Attended {
+    flags: EngineFlags,
+    app: Running,
+    name: String,
+    is_needed: bool,
+    inputs: mpsc::Sender<Input>,
+}
+
+impl Attended {
+    async fn run(self, reader: Option<Box<LabelReader>>) {
+        let (mut pause, mut has_answered) = (FIRST_PAUSE, false);
+        let mut lost_since = Instant::now();
+        loop {
+            let trouble = match connect::connect(&self.flags, &self.app).await {
+                Ok(connection) => {
+                    (pause, has_answered) = (FIRST_PAUSE, true);
+                    let error = following::follow(&connection.engine, reader.as_deref(), &self.name, &self.inputs).await;
+                    connection.close().await;
+                    lost_since = Instant::now();
+                    error.to_string()
+                }
+                Err(failure) => failure.chain().join(": "),
+            };
+            if has_answered || self.is_needed {
+                if lost_since.elapsed() >= PATIENCE {
+                    let name = self.name.clone();
+                    let _unheard = self.inputs.send(Input::Engine { name, trouble: Some(trouble) }).await;
+                }
+            } else if pause == FIRST_PAUSE {
+                lines::say(&format!("no engine answers, and labels are not looked at: {trouble}"));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+}
+
+/// Finds the probes of an engine once.
+pub(super) async fn discover_once(
+    flags: &EngineFlags,
+    app: &Running,
+    reader: &LabelReader,
+    inputs: &mpsc::Sender<Input>,
+) -> Result<(), Failure> {
+    let connection = connect::connect(flags, app).await?;
+    let found = following::discover(&connection.engine, reader, inputs).await;
+    connection.close().await;
+    Ok(found?)
+}

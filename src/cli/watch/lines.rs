@@ -1,0 +1,131 @@
+//! What people see of the daemon: a line for what they would want to know, and no more.
+//!
+//! Owns the wording. Runs that pass, and passed before, are worth a line only to those who ask for it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::super::flags::output::Format;
+use super::super::terminal;
+use crate::metadata::duration::human;
+use crate::notify::{Action, Alert};
+use crate::probe::{ProbeRun, Verdict};
+use crate::redact::Redactor;
+use crate::report::text::printable;
+use crate::report::wording::count;
+use crate::watch::Happening;
+use crate::watch::daemon::Observer;
+
+/// A line of the daemon itself.
+pub(super) fn say(text: &str) {
+    terminal::note(&format!("docker-test watch: {text}\n"));
+}
+
+/// Writes what happens to stderr, and as JSON to stdout where that is asked for.
+pub(super) fn observer(format: Format, verbose: bool, redactor: Arc<Redactor>) -> Observer {
+    let failing = Mutex::new(BTreeSet::new());
+    Arc::new(move |happening| {
+        if format == Format::Json {
+            let text = format!("{}\n", event(happening));
+            // A reader who left does not end the daemon.
+            let _unread = terminal::out(&redactor.redact(&text));
+        }
+        let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = line(happening, verbose, &mut failing) {
+            let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+            terminal::note(&redactor.redact(&format!("{now} {line}\n")));
+        }
+    })
+}
+
+fn line(happening: &Happening<'_>, verbose: bool, failing: &mut BTreeSet<String>) -> Option<String> {
+    match happening {
+        Happening::Watching(probes) => Some(format!("watching {}", count(*probes as u64, "probe"))),
+        Happening::Began { probe, .. } => verbose.then(|| format!("{} begins", printable(probe))),
+        Happening::Ended { run, alerts } => {
+            let (verdict, name) = (run.verdict(), &run.probe.name);
+            let was_failing = failing.contains(name);
+            if verdict.is_pass() { failing.remove(name) } else { failing.insert(name.clone()) };
+            let is_news = verdict != Verdict::Passed || was_failing || !alerts.is_empty();
+            (is_news || verbose).then(|| ended(run, alerts))
+        }
+        Happening::Stopped { probe } => Some(format!("{} was stopped", printable(probe))),
+        Happening::Skipped { probe, runs } => {
+            Some(format!("{}: {} passed over", printable(probe), count(*runs, "run")))
+        }
+        Happening::Problem(problem) => Some(format!("problem: {}", printable(problem))),
+    }
+}
+
+fn ended(run: &ProbeRun, alerts: &[Alert]) -> String {
+    let verdict = match run.verdict() {
+        Verdict::Passed => "passed",
+        Verdict::Warning => "has a warning",
+        Verdict::PassedOnRetry => "passed on retry",
+        Verdict::CleanupFailed => "passed, and its cleanup failed",
+        Verdict::Failed => "failed",
+        Verdict::Errored => "could not be run",
+    };
+    let time = std::time::Duration::try_from_secs_f64(run.seconds).unwrap_or_default();
+    let mut line = format!("{} {verdict} in {}", printable(&run.probe.name), human(time));
+    if run.verdict() != Verdict::Passed {
+        line.push_str(": ");
+        line.push_str(&printable(run.summary()));
+    }
+    for alert in alerts {
+        let told = match (alert.action, alert.reminder) {
+            (Action::Trigger, false) => "told",
+            (Action::Trigger, true) => "reminded",
+            (Action::Resolve, _) => "resolved",
+        };
+        let whom = if alert.route.is_empty() { "all sinks".to_owned() } else { alert.route.join(", ") };
+        line.push_str(&format!(" [{told}: {whom}]"));
+    }
+    line
+}
+
+fn event(happening: &Happening<'_>) -> Value {
+    match happening {
+        Happening::Watching(probes) => json!({ "event": "watching", "probes": probes }),
+        Happening::Began { probe, due, at } => {
+            json!({ "event": "began", "probe": probe, "due": due, "at": at })
+        }
+        Happening::Ended { run, alerts } => {
+            json!({ "event": "ended", "verdict": run.verdict(), "run": run, "alerts": alerts })
+        }
+        Happening::Stopped { probe } => json!({ "event": "stopped", "probe": probe }),
+        Happening::Skipped { probe, runs } => json!({ "event": "skipped", "probe": probe, "runs": runs }),
+        Happening::Problem(problem) => json!({ "event": "problem", "problem": problem }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::sample;
+
+    fn said(verdict: Verdict, failing: &mut BTreeSet<String>) -> Option<String> {
+        line(&Happening::Ended { run: &sample::run(verdict), alerts: &[] }, false, failing)
+    }
+
+    #[test]
+    fn a_run_that_passes_is_worth_a_line_only_after_one_that_did_not() {
+        let mut failing = BTreeSet::new();
+        assert_eq!(said(Verdict::Passed, &mut failing), None);
+        let failed = said(Verdict::Failed, &mut failing).unwrap();
+        assert_eq!(failed, "example.integration failed in 5.5s: expected status 200, got Critical");
+        assert!(said(Verdict::Passed, &mut failing).unwrap().contains("passed in"));
+        assert_eq!(said(Verdict::Passed, &mut failing), None);
+    }
+
+    #[test]
+    fn what_people_were_told_stands_behind_the_run() {
+        let alerts = [sample::trigger(), Alert { route: vec!["slack".to_owned()], ..sample::resolve() }];
+        let run = sample::run(Verdict::Failed);
+        let line = line(&Happening::Ended { run: &run, alerts: &alerts }, false, &mut BTreeSet::new());
+        assert!(line.unwrap().ends_with(" [told: all sinks] [resolved: slack]"));
+    }
+}
