@@ -1,13 +1,15 @@
-//! One look at a service: a command, a request, a connection or a name.
+//! One look at a service: a command, a request, a connection, a name, a container or the tests of an image.
 //!
 //! Owns what a check may be, and that it ends: in time, or when it is asked to. A check that finds a service bad has done
 //! its work; errors are about checks that could not look at all. How often, and what it means, is not decided here.
 
 mod command;
 mod dns;
+mod docker;
 mod error;
 mod expect;
 mod http;
+mod image;
 mod nagios;
 mod shape;
 mod surroundings;
@@ -20,10 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use command::CommandCheck;
 pub use dns::DnsCheck;
+pub use docker::DockerCheck;
 pub use error::CheckError;
 pub use http::HttpCheck;
+pub use image::ImageCheck;
 pub use nagios::{PluginOutput, read_plugin_output};
-pub use surroundings::Surroundings;
+pub use surroundings::{Surroundings, Tester};
 pub use tcp::TcpCheck;
 
 use crate::metadata::duration::human;
@@ -32,7 +36,8 @@ use crate::probe::{Measurement, Observation, State};
 /// As much of what a check printed as is kept, in bytes.
 pub const LONGEST_OUTPUT: usize = 16 * 1024;
 
-/// What is looked at, and how. An entry of `checks:` has one of the keys `command`, `http`, `tcp` and `dns`.
+/// What is looked at, and how. An entry of `checks:` has one of the keys `command`, `http`, `tcp`, `dns`,
+/// `docker` and `image`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "Entry")]
 #[non_exhaustive]
@@ -45,13 +50,17 @@ pub enum Check {
     Tcp(TcpCheck),
     /// A name has the expected records.
     Dns(DnsCheck),
+    /// A container runs, and is healthy.
+    Docker(DockerCheck),
+    /// The tests of an image pass.
+    Image(ImageCheck),
 }
 
 #[derive(Default, Deserialize)]
 #[serde(
     deny_unknown_fields,
     default,
-    expecting = "a mapping with one of the keys command, http, tcp and dns"
+    expecting = "a mapping with one of the keys command, http, tcp, dns, docker and image"
 )]
 struct Entry {
     #[serde(deserialize_with = "shape::optional")]
@@ -62,6 +71,10 @@ struct Entry {
     tcp: Option<TcpCheck>,
     #[serde(deserialize_with = "shape::optional")]
     dns: Option<DnsCheck>,
+    #[serde(deserialize_with = "shape::optional")]
+    docker: Option<DockerCheck>,
+    #[serde(deserialize_with = "shape::optional")]
+    image: Option<ImageCheck>,
 }
 
 impl TryFrom<Entry> for Check {
@@ -73,15 +86,19 @@ impl TryFrom<Entry> for Check {
             entry.http.map(|http| Self::Http(Box::new(http))),
             entry.tcp.map(Self::Tcp),
             entry.dns.map(Self::Dns),
+            entry.docker.map(Self::Docker),
+            entry.image.map(Self::Image),
         ];
         let mut checks = checks.into_iter().flatten();
         match (checks.next(), checks.next()) {
             (Some(check), None) => Ok(check),
             (None, _) => {
-                Err("expected one of the keys command, http, tcp and dns, got none of them".to_owned())
+                Err("expected one of the keys command, http, tcp, dns, docker and image, got none of them"
+                    .to_owned())
             }
             (Some(_), Some(_)) => {
-                Err("expected one of the keys command, http, tcp and dns, got more than one".to_owned())
+                Err("expected one of the keys command, http, tcp, dns, docker and image, got more than one"
+                    .to_owned())
             }
         }
     }
@@ -114,8 +131,11 @@ impl Check {
             // It is asked to end, and may take its time: dropping it would kill it.
             Self::Command(check) => check.run(surroundings, timeout, stop).await,
             Self::Http(check) => within(timeout, stop, check.look(surroundings)).await,
-            Self::Tcp(check) => within(timeout, stop, async { Ok(check.look(surroundings).await) }).await,
+            Self::Tcp(check) => within(timeout, stop, check.look(surroundings)).await,
             Self::Dns(check) => within(timeout, stop, check.look(surroundings)).await,
+            // An engine that is silent says nothing about a container.
+            Self::Docker(check) => check.run(surroundings, timeout, stop).await,
+            Self::Image(check) => check.run(surroundings, timeout, stop).await,
         }
     }
 }
@@ -142,6 +162,15 @@ fn observation(state: State, summary: String) -> Observation {
 
 fn critical(summary: String) -> Observation {
     observation(State::Critical, summary)
+}
+
+/// The end of a text, as much as is kept of what a check printed.
+fn last_of(text: &str) -> &str {
+    let mut start = text.len().saturating_sub(LONGEST_OUTPUT);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    text.get(start..).unwrap_or_default()
 }
 
 /// A duration in seconds.

@@ -80,6 +80,8 @@ enum Command {
     Results(results::ResultsArgs),
     /// Work with reports of earlier runs.
     Report(report::ReportArgs),
+    /// Try a check of a live service, report each attempt, page when all of them fail.
+    Harness(Box<harness::HarnessArgs>),
     /// Remove what dead and kept runs left on the engine.
     Prune(prune::PruneArgs),
     /// Look at engine, builder, credentials and permissions, with a hint for each finding.
@@ -89,6 +91,9 @@ enum Command {
     /// Print the manual page.
     Man(completions::ManArgs),
 }
+
+/// The subcommand that is a program of its own, too.
+const HARNESS: &str = "harness";
 
 fn command() -> clap::Command {
     layers::prepare(Cli::command())
@@ -118,7 +123,13 @@ pub fn main(argv: &[OsString]) -> ExitCode {
     if let Some(topic) = arguments::unknown_topic(argv, &names, plugin) {
         return failed(completions::UnknownSubcommand::new(&topic, names).into());
     }
+    let as_started = argv;
     let argv = arguments::normalise(argv, &names, plugin);
+    if argv.get(1).is_some_and(|word| word == HARNESS)
+        && let Some(code) = harness::supervised(as_started)
+    {
+        return code;
+    }
     let code = match parse(&environment, command, &argv) {
         Ok(Parsed { cli, application }) => dispatch(cli, application).unwrap_or_else(failed),
         Err(Stop::Said(code)) => code,
@@ -145,8 +156,8 @@ struct Parsed {
 
 fn parse(environment: &Environment, command: clap::Command, argv: &[OsString]) -> Result<Parsed, Stop> {
     let file = suite_file::of_command_line(&command, argv, environment);
-    // `init` replaces the file, whatever is wrong with it.
-    let settings = if argv.get(1).is_some_and(|word| word == "init") {
+    // `init` replaces the file, whatever is wrong with it, and a probe is none of a suite's tests.
+    let settings = if argv.get(1).is_some_and(|word| word == "init" || word == HARNESS) {
         None
     } else {
         Settings::load(&file, &flags::setting_keys(&command)).map_err(|error| {
@@ -226,6 +237,9 @@ fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
         Command::List(args) => list::execute(args, &application),
         Command::Init(args) => init::execute(&args, &application),
         Command::History(args) => history::execute(&args, &application),
+        Command::Harness(args) => {
+            Ok(harness::start(*args, application.environment, harness::Program::DockerTest))
+        }
         Command::Run(args) => {
             application.block_on(OnSignal::WindUp, async move |app| Box::pin(run::execute(*args, app)).await)
         }

@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod docker;
 pub mod endpoint;
 pub mod event;
+pub mod glance;
 pub mod greeting;
 pub mod network;
 pub mod podman;

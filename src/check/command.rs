@@ -5,17 +5,17 @@
 
 mod group;
 mod printed;
+mod process;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::shape::{self, Shaped};
@@ -23,14 +23,12 @@ use super::{CheckError, Looked, Surroundings, critical, nagios, observation};
 use crate::metadata::dockerfile::escaped;
 use crate::metadata::duration::human;
 use crate::probe::{Observation, State};
-use group::Group;
-use printed::Printed;
+pub(super) use printed::{Stdout, Text};
+pub(super) use process::{Ending, Process, Request};
 
 pub(super) const SHELL: &str = "/bin/sh";
 /// How long a command may take to end after it was asked to.
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
-/// How long a killed process may take to be gone. One that hangs in the kernel is left behind.
-const LAST_BREATH: Duration = Duration::from_secs(5);
 /// As much of a line as a summary quotes, in characters.
 const QUOTED: usize = 200;
 
@@ -150,13 +148,6 @@ impl Shaped for CommandCheck {
     }
 }
 
-/// How a command came to its end.
-enum Ending {
-    Itself(ExitStatus),
-    TimedOut,
-    Cancelled,
-}
-
 impl CommandCheck {
     fn of(run: Words) -> Self {
         let environment = BTreeMap::new();
@@ -191,21 +182,11 @@ impl CommandCheck {
         if stop.is_cancelled() {
             return Err(CheckError::Cancelled);
         }
-        let (mut child, group) = self.start(surroundings)?;
-        let printed = Printed::of(&mut child, surroundings.output.clone());
-        let ending = tokio::select! {
-            biased;
-            status = child.wait() => Ending::Itself(status.map_err(|source| self.lost(source))?),
-            () = stop.cancelled() => Ending::Cancelled,
-            () = tokio::time::sleep(timeout) => Ending::TimedOut,
-        };
-        if !matches!(ending, Ending::Itself(_)) {
-            self.end(&mut child, &group).await?;
-        }
-        // What it has left running belongs to it, and may hold its streams open.
-        group.end();
-        let printed = printed.ended().await;
-        group.reap().await;
+        let mut command = self.run.command();
+        let variables = surroundings.variables.iter().map(|(name, value)| (name, value));
+        command.env_clear().envs(variables).envs(&self.environment);
+        let process = Process::start(command, surroundings, self.directory.as_deref(), Stdout::Output)?;
+        let (ending, printed) = process.ended(timeout, stop, Request::ToAll, self.grace).await?;
         match ending {
             Ending::Cancelled => Err(CheckError::Cancelled),
             Ending::TimedOut => {
@@ -218,50 +199,7 @@ impl CommandCheck {
         }
     }
 
-    fn start(&self, surroundings: &Surroundings) -> Result<(Child, Group), CheckError> {
-        let variables = surroundings.variables.iter().map(|(name, value)| (name, value));
-        let mut command = self.run.command();
-        command
-            .env_clear()
-            .envs(variables)
-            .envs(&self.environment)
-            .current_dir(self.directory.as_ref().unwrap_or(&surroundings.directory))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let program = || escaped(self.run.program(), QUOTED);
-        let child =
-            command.spawn().map_err(|source| CheckError::NotStarted { program: program(), source })?;
-        let group = Group::of(&child)
-            .ok_or_else(|| self.lost(io::Error::other("it has ended before it could be looked at")))?;
-        Ok((child, group))
-    }
-
-    fn lost(&self, source: io::Error) -> CheckError {
-        CheckError::Lost { program: escaped(self.run.program(), QUOTED), source }
-    }
-
-    /// Asks the whole group to end, and kills what is left of it after the grace period.
-    async fn end(&self, child: &mut Child, group: &Group) -> Result<(), CheckError> {
-        group.ask_to_end();
-        let ended = async {
-            let status = child.wait().await;
-            group.ended().await;
-            status
-        };
-        if let Ok(status) = tokio::time::timeout(self.grace, ended).await {
-            return status.map(|_| ()).map_err(|source| self.lost(source));
-        }
-        group.end();
-        match tokio::time::timeout(LAST_BREATH, child.wait()).await {
-            Ok(status) => status.map(|_| ()).map_err(|source| self.lost(source)),
-            Err(_) => Ok(()),
-        }
-    }
-
-    fn judge(&self, status: ExitStatus, printed: printed::Text) -> Observation {
+    fn judge(&self, status: ExitStatus, printed: Text) -> Observation {
         let mut seen = match (status.code(), self.is_plugin) {
             (Some(code), true) => {
                 let output = nagios::read_plugin_output(&printed.head);
@@ -294,14 +232,14 @@ impl CommandCheck {
     }
 }
 
-fn with_last_line(what: String, printed: &str) -> String {
+pub(super) fn with_last_line(what: String, printed: &str) -> String {
     match printed.lines().rev().map(one_line).find(|line| !line.is_empty()) {
         Some(line) => format!("{what}: {line}"),
         None => what,
     }
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     escaped(text.trim(), QUOTED)
 }
 

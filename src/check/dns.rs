@@ -115,7 +115,7 @@ impl DnsCheck {
     pub(super) async fn look(&self, surroundings: &Surroundings) -> Result<Observation, CheckError> {
         let begun = Instant::now();
         let answers = match self.server {
-            None => self.ask(surroundings.fresh_names()).await,
+            None => self.ask(surroundings.fresh_names()?).await,
             Some((address, port)) => self.ask(&resolver_of(address, port)?).await,
         };
         let time = begun.elapsed();

@@ -1,10 +1,14 @@
 //! Why a check could not look.
 
+use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::command::SHELL;
+use crate::engine::glance::GlanceError;
 use crate::error::{Category, Diagnose};
+use crate::metadata::duration::human;
 
 /// Why a check could not look. It says nothing about the service.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +47,26 @@ pub enum CheckError {
         /// Why.
         reason: String,
     },
+    /// The engine cannot be asked.
+    #[error("cannot ask the engine: {}", flat(.0))]
+    Engine(#[from] GlanceError),
+    /// The engine took too long.
+    #[error("cannot ask the engine: it has not answered within {}", human(*limit))]
+    SilentEngine {
+        /// The time that was allowed.
+        limit: Duration,
+    },
+    /// Nobody has said where an engine would be.
+    #[error("cannot ask an engine here")]
+    NoEngine,
+    /// The tests of an image say nothing.
+    #[error("cannot test the image {image}: {reason}")]
+    Untested {
+        /// Which.
+        image: String,
+        /// Why not.
+        reason: String,
+    },
     /// The check was asked to stop.
     #[error("the check was stopped before it came to an end")]
     Cancelled,
@@ -52,7 +76,11 @@ impl Diagnose for CheckError {
     fn category(&self) -> Category {
         match self {
             Self::NotStarted { .. } | Self::ClientCertificate { .. } | Self::Cancelled => Category::User,
-            Self::Lost { .. } | Self::Setup { .. } => Category::Environment,
+            Self::Engine(error) => error.category(),
+            Self::Lost { .. } | Self::Setup { .. } | Self::SilentEngine { .. } | Self::Untested { .. } => {
+                Category::Environment
+            }
+            Self::NoEngine => Category::Internal,
         }
     }
 
@@ -65,7 +93,23 @@ impl Diagnose for CheckError {
                     "look whether it is in this image, and in a directory of PATH".to_owned()
                 })
             }
+            Self::Engine(error) => error.hint(),
             _ => None,
         }
     }
+}
+
+/// All causes in one line.
+fn flat(error: &dyn StdError) -> String {
+    let mut told = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let cause = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        if !told.contains(&cause) {
+            told.push_str(if told.is_empty() { "" } else { ": " });
+            told.push_str(&cause);
+        }
+        next = error.source();
+    }
+    told
 }

@@ -204,10 +204,10 @@ impl HttpCheck {
     pub(super) async fn look(&self, surroundings: &Surroundings) -> Result<Observation, CheckError> {
         let client = match &self.identity {
             Some(identity) => &certificate::client(surroundings, identity)?,
-            None => surroundings.client(),
+            None => surroundings.client()?,
         };
         let begun = Instant::now();
-        let response = match self.follow(client, surroundings.client()).await {
+        let response = match self.follow(client, surroundings.client()?).await {
             Ok(response) => response,
             Err(fault) => return Ok(critical(fault)),
         };

@@ -1,12 +1,14 @@
 //! What all checks of a process share: variables, authorities, names, and one client for HTTP.
 //!
 //! Owns how connections are made: names by our own resolver, TLS verified, no connection used twice, since a check is to
-//! see whether one can be made. Reads no environment; it is handed in.
+//! see whether one can be made. What a check does not need is not set up: a command starts at once. Reads no environment;
+//! it is handed in.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use hickory_resolver::TokioResolver;
@@ -19,6 +21,7 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use tokio::sync::mpsc;
 
 use super::CheckError;
+use crate::engine::glance::Glance;
 
 /// What all checks of a process share. Cheap for each of them.
 pub struct Surroundings {
@@ -28,10 +31,30 @@ pub struct Surroundings {
     pub directory: PathBuf,
     /// Receives what commands print, as they print it. A slow reader slows them down.
     pub output: Option<mpsc::Sender<Bytes>>,
+    /// Where the engine is that containers are asked for at; none where nobody may ask.
+    pub engine: Option<Glance>,
+    /// How images are tested.
+    pub tester: Tester,
     roots: Arc<RootCertStore>,
     names: Names,
-    fresh_names: Arc<TokioResolver>,
-    client: Client,
+    fresh_names: OnceLock<TokioResolver>,
+    tls: ClientConfig,
+    client: OnceLock<Client>,
+}
+
+/// The program that tests images: docker-test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tester {
+    /// A name is looked for in PATH.
+    pub program: PathBuf,
+    /// Variables that mean something else to it than to whoever set them.
+    pub without: BTreeSet<String>,
+}
+
+impl Default for Tester {
+    fn default() -> Self {
+        Self { program: PathBuf::from("docker-test"), without: BTreeSet::new() }
+    }
 }
 
 impl fmt::Debug for Surroundings {
@@ -44,17 +67,24 @@ impl fmt::Debug for Surroundings {
 }
 
 impl Surroundings {
-    /// Sets up names and HTTP. `roots` are the authorities that servers' certificates are verified by.
+    /// `roots` are the authorities that servers' certificates are verified by.
     pub fn new(
         variables: Vec<(String, String)>,
         directory: PathBuf,
         roots: Arc<RootCertStore>,
     ) -> Result<Self, CheckError> {
-        let names = Names(Arc::new(resolver(true)?));
-        let tls = tls_builder(&roots)?.with_no_client_auth();
-        let client = client(tls, names.clone())?;
-        let fresh_names = Arc::new(resolver(false)?);
-        Ok(Self { variables, directory, output: None, roots, names, fresh_names, client })
+        Ok(Self {
+            variables,
+            directory,
+            output: None,
+            engine: None,
+            tester: Tester::default(),
+            tls: tls_builder(&roots)?.with_no_client_auth(),
+            roots,
+            names: Names::default(),
+            fresh_names: OnceLock::new(),
+            client: OnceLock::new(),
+        })
     }
 
     /// Looks names up as checks do.
@@ -64,8 +94,8 @@ impl Surroundings {
     }
 
     /// Follows no redirect, bears no certificate, and keeps no connection.
-    pub(super) const fn client(&self) -> &Client {
-        &self.client
+    pub(super) fn client(&self) -> Result<&Client, CheckError> {
+        made(&self.client, || client(self.tls.clone(), self.names.clone()))
     }
 
     /// A client of the same kind with TLS of its own.
@@ -77,25 +107,40 @@ impl Surroundings {
     }
 
     /// Addresses of a host, for connections.
-    pub(super) fn names(&self) -> &TokioResolver {
-        &self.names.0
+    pub(super) fn names(&self) -> Result<&TokioResolver, CheckError> {
+        self.names.get()
     }
 
     /// What name servers say now: nothing is remembered, and no file of hosts is read.
-    pub(super) fn fresh_names(&self) -> &TokioResolver {
-        &self.fresh_names
+    pub(super) fn fresh_names(&self) -> Result<&TokioResolver, CheckError> {
+        made(&self.fresh_names, || resolver(false))
+    }
+}
+
+/// What a cell holds, made where it holds nothing yet.
+fn made<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T, CheckError>) -> Result<&T, CheckError> {
+    match cell.get() {
+        Some(there) => Ok(there),
+        // Of two that are made at once, one is dropped.
+        None => make().map(|new| cell.get_or_init(|| new)),
     }
 }
 
 /// Names without the C library's name service, which a static binary does not have.
-#[derive(Clone)]
-struct Names(Arc<TokioResolver>);
+#[derive(Clone, Default)]
+struct Names(Arc<OnceLock<TokioResolver>>);
+
+impl Names {
+    fn get(&self) -> Result<&TokioResolver, CheckError> {
+        made(&self.0, || resolver(true))
+    }
+}
 
 impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
-        let resolver = Arc::clone(&self.0);
+        let names = self.clone();
         Box::pin(async move {
-            let found = resolver.lookup_ip(name.as_str()).await?;
+            let found = names.get()?.lookup_ip(name.as_str()).await?;
             // The client puts the port in.
             let addresses: Vec<_> = found.iter().map(|address| SocketAddr::new(address, 0)).collect();
             Ok(Box::new(addresses.into_iter()) as Addrs)

@@ -6,13 +6,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use hickory_resolver::TokioResolver;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::expect::Pattern;
 use super::shape::{self, Shaped};
-use super::{LONGEST_OUTPUT, Surroundings, critical, measured, observation};
+use super::{CheckError, LONGEST_OUTPUT, Surroundings, critical, measured, observation};
 use crate::metadata::dockerfile::excerpt;
 use crate::metadata::duration::human;
 use crate::probe::{Observation, State};
@@ -79,19 +80,20 @@ pub(super) fn host_and_port(text: &str) -> Option<(String, u16)> {
 }
 
 impl TcpCheck {
-    pub(super) async fn look(&self, surroundings: &Surroundings) -> Observation {
+    pub(super) async fn look(&self, surroundings: &Surroundings) -> Result<Observation, CheckError> {
         let begun = Instant::now();
-        let mut stream = match self.connect(surroundings).await {
+        let mut stream = match self.connect(surroundings.names()?).await {
             Ok(stream) => stream,
             Err(reason) => {
-                return critical(format!("expected a connection to {}, got {reason}", self.place()));
+                return Ok(critical(format!("expected a connection to {}, got {reason}", self.place())));
             }
         };
         let connected = begun.elapsed();
         let heard = match self.talk(&mut stream).await {
             Ok(heard) => heard,
             Err(error) => {
-                return critical(format!("expected an answer of {}, got {}", self.place(), reason(&error)));
+                let (place, got) = (self.place(), reason(&error));
+                return Ok(critical(format!("expected an answer of {place}, got {got}")));
             }
         };
         let time = begun.elapsed();
@@ -103,7 +105,7 @@ impl TcpCheck {
         let mut seen = observation(state, summary);
         seen.output = String::from_utf8_lossy(&heard).into_owned();
         seen.measurements = vec![measured("time", time), measured("time_to_connection", connected)];
-        seen
+        Ok(seen)
     }
 
     fn place(&self) -> String {
@@ -114,10 +116,10 @@ impl TcpCheck {
         }
     }
 
-    async fn connect(&self, surroundings: &Surroundings) -> Result<TcpStream, String> {
+    async fn connect(&self, names: &TokioResolver) -> Result<TcpStream, String> {
         let addresses: Vec<IpAddr> = match self.host.parse() {
             Ok(address) => vec![address],
-            Err(_) => match surroundings.names().lookup_ip(self.host.as_str()).await {
+            Err(_) => match names.lookup_ip(self.host.as_str()).await {
                 Ok(found) => found.iter().collect(),
                 Err(error) if error.is_nx_domain() || error.is_no_records_found() => Vec::new(),
                 Err(error) => return Err(format!("no answer of name servers: {error}")),

@@ -47,7 +47,11 @@ fn every_kind_of_check_has_a_short_and_a_long_form() {
          - tcp: '[::1]:25'\n\
          - tcp: {address: 'mail:25', send: \"QUIT\\r\\n\", expect: {matches: ^220}}\n\
          - dns: example.org\n\
-         - dns: {name: example.org, type: mx, expect: [10 mx.example.org.], exact: true, server: '10.0.0.1:5353'}\n",
+         - dns: {name: example.org, type: mx, expect: [10 mx.example.org.], exact: true, server: '10.0.0.1:5353'}\n\
+         - docker: web-1\n\
+         - docker: {container: web-1, healthy: true, restarts: 3}\n\
+         - image: shop:1.4\n\
+         - image: {image: 'shop:1.4', arguments: [--network, shop, --, ./smoke.sh], grace: 2m}\n",
     )
     .unwrap();
     let kinds: String = read
@@ -57,15 +61,17 @@ fn every_kind_of_check_has_a_short_and_a_long_form() {
             Check::Http(_) => 'h',
             Check::Tcp(_) => 't',
             Check::Dns(_) => 'd',
+            Check::Docker(_) => 'D',
+            Check::Image(_) => 'i',
         })
         .collect();
-    assert_eq!(kinds, "ccchhttdd");
+    assert_eq!(kinds, "ccchhttddDDii");
 }
 
 #[test]
 fn what_is_not_understood_is_refused_and_the_message_says_what_is_expected() {
     for (value, message) in [
-        (json!({}), "expected one of the keys command, http, tcp and dns, got none of them"),
+        (json!({}), "expected one of the keys command, http, tcp, dns, docker and image, got none of them"),
         (json!({"tcp": "a:1", "dns": "a"}), "got more than one"),
         (json!({"smtp": "a"}), "unknown field `smtp`"),
         (json!({"command": ""}), "expected a command for the shell"),

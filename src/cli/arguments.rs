@@ -131,7 +131,13 @@ fn recognised(globals: &[OsString]) -> Vec<OsString> {
             }
             continue;
         }
-        kept.push(if text == "-c" { OsString::from("--context") } else { word.clone() });
+        kept.push(match (text, text.strip_prefix("--host=")) {
+            ("-c", _) => OsString::from("--context"),
+            // Docker means the engine with it; the harness has a host of its own.
+            ("--host", _) => OsString::from("-H"),
+            (_, Some(address)) => OsString::from(format!("-H{address}")),
+            _ => word.clone(),
+        });
         if takes_next && let Some(value) = words.next() {
             kept.push(value.clone());
         }
@@ -231,6 +237,8 @@ mod tests {
             ("docker-test --context=prod inspect x", "docker-test inspect --context=prod x"),
             ("docker-test --tls shop:1", "docker-test run --tls shop:1"),
             ("docker-test -c prod shop:1", "docker-test run --context prod shop:1"),
+            ("docker-test --host tcp://a:1 build .", "docker-test build -H tcp://a:1 ."),
+            ("docker-test --host=tcp://a:1 build .", "docker-test build -Htcp://a:1 ."),
         ];
         for (line, expected) in table {
             assert_eq!(normal(line, false), expected);

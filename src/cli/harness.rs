@@ -1,15 +1,16 @@
-//! `docker-test-harness`: tries a check, tells the sinks, and passes the verdict on as its exit code.
+//! `docker-test-harness` and `docker-test harness`: try a check, tell the sinks, and pass the verdict on as exit code.
 //!
 //! Owns the flags, the surroundings of the check and what is said on stderr. A sink that is down is said and changes no
-//! verdict. Needs no engine and no configuration: everything can be set by variables.
+//! verdict. Needs no engine and no configuration: everything can be set by variables, and docker-test.yaml says nothing.
 
 mod checks;
 mod dry_run;
 mod init;
 mod relay;
+mod told;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,22 +19,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::flags::layers::{self, Layers, ParseError};
 use super::flags::output::Format;
-use super::terminal;
-use crate::check::Surroundings;
+use super::{connect, plugin, terminal};
+use crate::check::{Surroundings, Tester};
+use crate::engine::glance::Glance;
 use crate::environment::Environment;
 use crate::error::{Category, Diagnose, Failure};
 use crate::exit_code::ExitCode;
-use crate::harness::reporting::{self, Reporting};
 use crate::harness::{self, Ended, Hearer, Probe};
 use crate::metadata::duration;
 use crate::notify::Notice;
 use crate::notify::from_environment;
-use crate::notify::outbox::{Event, Flushed, Listener, Sink};
-use crate::notify::policy::Policy;
-use crate::notify::send::{self, Sender};
-use crate::probe::{ProbeRun, Verdict};
+use crate::notify::outbox::Sink;
+use crate::notify::send;
+use crate::probe::Verdict;
 use crate::redact::{Redactor, is_secret_name};
 use crate::signal;
+use told::Told;
 
 /// Try a check of a live service, report each attempt, page when all of them fail.
 ///
@@ -129,10 +130,24 @@ impl Diagnose for HarnessError {
     }
 }
 
+/// Which program this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    /// docker-test-harness, which holds no docker-test.
+    Alone,
+    /// docker-test, maybe as a plugin of Docker.
+    DockerTest,
+}
+
+/// As the first process of a container: what its child came to, which is to be started before there are threads.
+pub(super) fn supervised(argv: &[OsString]) -> Option<ExitCode> {
+    init::supervise(argv)
+}
+
 /// Parses `argv` (program name first), runs the check, and says how the process should end.
 #[must_use]
 pub fn main(argv: &[OsString]) -> ExitCode {
-    if let Some(code) = init::supervise(argv) {
+    if let Some(code) = supervised(argv) {
         return code;
     }
     let environment = Environment::capture();
@@ -142,7 +157,7 @@ pub fn main(argv: &[OsString]) -> ExitCode {
         HarnessArgs::from_arg_matches(&words.matches).map_err(|error| ParseError::Usage(Box::new(error)))
     });
     match told {
-        Ok(chosen) => start(chosen, environment),
+        Ok(chosen) => start(chosen, environment, Program::Alone),
         Err(ParseError::Usage(error)) => super::said(*error),
         Err(error @ ParseError::Layer { .. }) => failed(&error.into()),
     }
@@ -153,26 +168,31 @@ fn failed(failure: &Failure) -> ExitCode {
     ExitCode::Error
 }
 
-fn start(args: HarnessArgs, environment: Environment) -> ExitCode {
+/// Runs the check, and says how the process should end.
+pub(super) fn start(args: HarnessArgs, environment: Environment, program: Program) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(source) => return failed(&HarnessError::Start { operation: "start the runtime", source }.into()),
     };
-    let code = runtime.block_on(execute(args, environment)).unwrap_or_else(|failure| failed(&failure));
+    let code =
+        runtime.block_on(execute(args, environment, program)).unwrap_or_else(|failure| failed(&failure));
     runtime.shutdown_background();
     code
 }
 
 /// Runs the probes, and tells of them.
-async fn execute(args: HarnessArgs, environment: Environment) -> Result<ExitCode, Failure> {
+async fn execute(args: HarnessArgs, environment: Environment, program: Program) -> Result<ExitCode, Failure> {
     let listening =
         signal::listen().map_err(|source| HarnessError::Start { operation: "listen for signals", source })?;
-    let (_canceller, mut interrupts) = listening;
+    let (canceller, mut interrupts) = listening;
+    if program == Program::DockerTest {
+        plugin::watch_socket(&environment, canceller);
+    }
     let stop = CancellationToken::new();
     let asked = interrupts.clone();
     let code = tokio::select! {
-        code = work(args, environment, &stop) => code?,
+        code = work(args, environment, program, &stop) => code?,
         never = async {
             signal::wait_for(&mut interrupts, 1).await;
             stop.cancel();
@@ -185,6 +205,7 @@ async fn execute(args: HarnessArgs, environment: Environment) -> Result<ExitCode
 async fn work(
     args: HarnessArgs,
     environment: Environment,
+    program: Program,
     stop: &CancellationToken,
 ) -> Result<ExitCode, Failure> {
     let probes = checks::probes(&args, &environment)?;
@@ -193,7 +214,7 @@ async fn work(
     let sinks = named(notifiers);
     let redactor = Arc::new(redactor(&environment, &sinks));
     let (relay, output) = relay::begin(&args, probes.len(), Arc::clone(&redactor));
-    let surroundings = surroundings(&environment, &sinks, &probes, output)?;
+    let surroundings = surroundings(&environment, &probes, program, output)?;
     let mut told = Told::begin(&args, &environment, sinks, &surroundings, &redactor)?;
     let mut worst = ExitCode::Success;
     let mut runs = Vec::new();
@@ -309,8 +330,8 @@ fn redactor(environment: &Environment, sinks: &[Sink]) -> Redactor {
 
 fn surroundings(
     environment: &Environment,
-    sinks: &[Sink],
     probes: &[Probe],
+    program: Program,
     output: Option<relay::Output>,
 ) -> Result<Surroundings, Failure> {
     let variables = environment
@@ -318,88 +339,24 @@ fn surroundings(
         .filter(|(name, _)| *name != init::MARK)
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
     // Reading hundreds of certificates takes longer than most commands do.
-    let needs_trust = !sinks.is_empty() || probes.iter().any(|probe| probe.check.needs_trust());
+    let needs_trust = probes.iter().any(|probe| probe.check.needs_trust());
     let roots =
         if needs_trust { send::authorities(environment)? } else { Arc::new(rustls::RootCertStore::empty()) };
     let mut surroundings =
         Surroundings::new(variables.collect(), environment.current_dir().to_owned(), roots)?;
     surroundings.output = output;
+    surroundings.engine = Some(Glance::new(environment.clone(), connect::runtime_dir(environment)));
+    surroundings.tester = tester(program);
     Ok(surroundings)
 }
 
-/// Where notices go.
-enum Told {
-    /// Nobody is to be told.
-    Nobody,
-    /// They are printed.
-    Printed { sinks: Vec<Sink>, redactor: Arc<Redactor> },
-    /// They are sent.
-    Sent { reporting: Box<Reporting>, lasts: bool },
-}
-
-impl Told {
-    fn begin(
-        args: &HarnessArgs,
-        environment: &Environment,
-        sinks: Vec<Sink>,
-        surroundings: &Surroundings,
-        redactor: &Arc<Redactor>,
-    ) -> Result<Self, Failure> {
-        if args.dry_run {
-            return Ok(Self::Printed { sinks, redactor: Arc::clone(redactor) });
-        }
-        if sinks.is_empty() {
-            return Ok(Self::Nobody);
-        }
-        let opened = reporting::open(args.state_dir.as_deref())?;
-        let lasts = opened.lasts;
-        if let Some(problem) = &opened.problem {
-            let directory = args.state_dir.as_deref().unwrap_or_else(|| Path::new("")).display();
-            say(&format!("the state in {directory} cannot be used, and this run goes on without: {problem}"));
-        }
-        let sender = Sender::new(environment, surroundings.resolve())?;
-        let hidden = Arc::clone(redactor);
-        let listener: Listener = Arc::new(move |event| {
-            if let Event::Refused { sink, reason, .. } = event {
-                say(&hidden.redact(&format!("{sink} refuses what it was sent: {reason}")));
-            }
-        });
-        let reporting = Box::new(Reporting::begin(opened, sinks, sender, Policy::default(), listener));
-        Ok(Self::Sent { reporting, lasts })
-    }
-
-    async fn tell(&mut self, notice: Notice) {
-        match self {
-            Self::Nobody => {}
-            Self::Printed { sinks, redactor } => dry_run::print(sinks, &notice, redactor),
-            Self::Sent { reporting, .. } => {
-                if let Err(error) = reporting.tell(&notice).await {
-                    say(&format!("not told: {}", Failure::from(error).chain().join(": ")));
-                }
-            }
-        }
-    }
-
-    async fn conclude(&mut self, run: &ProbeRun) {
-        match self {
-            Self::Nobody => {}
-            Self::Printed { sinks, redactor } => dry_run::conclude(sinks, run, &Policy::default(), redactor),
-            Self::Sent { reporting, .. } => {
-                if let Err(error) = reporting.conclude(run).await {
-                    say(&format!("not told: {}", Failure::from(error).chain().join(": ")));
-                }
-            }
-        }
-    }
-
-    async fn finish(self, limit: Duration) {
-        let Self::Sent { reporting, lasts } = self else { return };
-        for Flushed { sink, waiting, reason, .. } in reporting.finish(limit).await {
-            if waiting > 0 {
-                let fate = if lasts { "the next run sends it" } else { "it is lost, without a --state-dir" };
-                let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-                say(&format!("{sink} has not taken everything{why}: {fate}"));
-            }
-        }
+/// docker-test, and the variables that set flags of the harness alone there. The state directory is for both.
+fn tester(program: Program) -> Tester {
+    let own = (program == Program::DockerTest).then(std::env::current_exe).and_then(Result::ok);
+    let command = HarnessArgs::command();
+    let settable = command.get_arguments().filter(|arg| layers::settable(arg) && arg.get_id() != "state_dir");
+    Tester {
+        program: own.unwrap_or_else(|| Tester::default().program),
+        without: settable.map(layers::variable).collect(),
     }
 }

@@ -7,10 +7,12 @@
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::process::Child;
+
+use super::process::Request;
 
 /// How often it is looked at while it ends.
 const LOOK: Duration = Duration::from_millis(10);
@@ -32,8 +34,11 @@ impl Group {
             .map(|id| Self { id: Pid::from_raw(id), is_gone: false })
     }
 
-    pub(super) fn ask_to_end(&self) {
-        let _already_gone = killpg(self.id, Signal::SIGTERM);
+    pub(super) fn ask_to_end(&self, request: Request) {
+        let _already_gone = match request {
+            Request::ToAll => killpg(self.id, Signal::SIGTERM),
+            Request::ToItself => kill(self.id, Signal::SIGINT),
+        };
     }
 
     pub(super) fn end(&self) {

@@ -1,7 +1,7 @@
 //! What a command prints, read as it comes and kept in part.
 //!
 //! Owns both streams: their end is kept together, in the order in which it came, and the beginning of standard output
-//! beside it. However much is printed, memory does not grow.
+//! beside it, which may also be a document. However much is printed, memory does not grow.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,17 +17,28 @@ use crate::check::LONGEST_OUTPUT;
 
 /// As much of the beginning of standard output as is kept, in bytes: performance data stand there.
 const HEAD: usize = 64 * 1024;
+/// Bytes of a document on standard output: results of tests have tens of MiB at most.
+const DOCUMENT: usize = 64 * 1024 * 1024;
 const CHUNK: usize = 8 * 1024;
 /// How long the streams may stay open after the end: something out of reach may have inherited them.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// What stands on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::check) enum Stdout {
+    /// Text for people, as on standard error.
+    Output,
+    /// A document, of which the beginning is kept and nothing passed on.
+    Document,
+}
+
 /// What was kept.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Text {
+pub(in crate::check) struct Text {
     /// The end of both streams.
-    pub(super) tail: String,
+    pub(in crate::check) tail: String,
     /// The beginning of standard output.
-    pub(super) head: String,
+    pub(in crate::check) head: String,
 }
 
 /// Both streams, being read. Dropped, they are closed.
@@ -43,10 +54,14 @@ struct Kept {
 }
 
 impl Kept {
-    fn push(&mut self, bytes: &[u8], is_stdout: bool) {
-        if is_stdout {
-            let room = HEAD.saturating_sub(self.head.len());
+    fn push(&mut self, bytes: &[u8], stdout: Option<Stdout>) {
+        if let Some(stdout) = stdout {
+            let most = if stdout == Stdout::Document { DOCUMENT } else { HEAD };
+            let room = most.saturating_sub(self.head.len());
             self.head.extend_from_slice(bytes.get(..bytes.len().min(room)).unwrap_or_default());
+        }
+        if stdout == Some(Stdout::Document) {
+            return;
         }
         self.tail.extend(bytes);
         let excess = self.tail.len().saturating_sub(LONGEST_OUTPUT);
@@ -55,14 +70,15 @@ impl Kept {
 }
 
 impl Printed {
-    pub(super) fn of(child: &mut Child, echo: Option<mpsc::Sender<Bytes>>) -> Self {
+    pub(super) fn of(child: &mut Child, echo: Option<mpsc::Sender<Bytes>>, stdout: Stdout) -> Self {
         let kept = Arc::default();
+        let shown = echo.clone().filter(|_| stdout == Stdout::Output);
         let reading = [
             child
                 .stdout
                 .take()
-                .map(|stream| tokio::spawn(read(stream, true, Arc::clone(&kept), echo.clone()))),
-            child.stderr.take().map(|stream| tokio::spawn(read(stream, false, Arc::clone(&kept), echo))),
+                .map(|stream| tokio::spawn(read(stream, Some(stdout), Arc::clone(&kept), shown))),
+            child.stderr.take().map(|stream| tokio::spawn(read(stream, None, Arc::clone(&kept), echo))),
         ];
         Self { kept, reading }
     }
@@ -99,14 +115,14 @@ impl Drop for Printed {
 
 async fn read(
     mut stream: impl AsyncRead + Unpin,
-    is_stdout: bool,
+    stdout: Option<Stdout>,
     kept: Arc<Mutex<Kept>>,
     echo: Option<mpsc::Sender<Bytes>>,
 ) {
     let mut buffer = vec![0; CHUNK];
     while let Ok(size @ 1..) = stream.read(&mut buffer).await {
         let bytes = buffer.get(..size).unwrap_or_default();
-        kept.lock().unwrap_or_else(PoisonError::into_inner).push(bytes, is_stdout);
+        kept.lock().unwrap_or_else(PoisonError::into_inner).push(bytes, stdout);
         if let Some(echo) = &echo {
             let _nobody_listens = echo.send(Bytes::copy_from_slice(bytes)).await;
         }

@@ -220,7 +220,10 @@ mod tests {
             ),
             ("checks: {a: {tcp: 'x:1', timeout: soon}}", "checks.a.timeout: "),
             ("checks: {a: {tpc: 'x:1'}}", "checks.a: unknown field `tpc`"),
-            ("checks: {a: {attempts: 2}}", "checks.a: expected one of the keys command, http, tcp and dns"),
+            (
+                "checks: {a: {attempts: 2}}",
+                "checks.a: expected one of the keys command, http, tcp, dns, docker and image",
+            ),
             ("checks: {}", "expected at least one check"),
             ("chekcs: {}", "unknown field `chekcs`"),
         ] {
