@@ -3,6 +3,7 @@
 //! Owns the order of attempts and their waits. What a check looks at is [`crate::check`]'s, and which alerts a verdict
 //! comes to is [`crate::notify::policy`]'s; neither can change what an attempt has seen.
 
+pub mod entry;
 pub mod reporting;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -10,7 +10,7 @@ mod process;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -164,6 +164,13 @@ impl CommandCheck {
     #[must_use]
     pub fn arguments(words: Vec<String>) -> Self {
         Self::of(Words::Arguments(words))
+    }
+
+    /// It runs in this directory, or in the one that it names, which is relative to it.
+    #[must_use]
+    pub fn within(self, directory: &Path) -> Self {
+        let own = self.directory.map(|own| directory.join(own));
+        Self { directory: Some(own.unwrap_or_else(|| directory.to_owned())), ..self }
     }
 
     /// Taken for a plugin of Nagios.

@@ -1,10 +1,9 @@
 //! The probes of a run: one for a command, or those of a YAML file.
 //!
-//! Owns the file's shape, what the flags say for checks that do not say it themselves, and `env:NAME`, which stands for
-//! the value of a variable. What a check itself may be is [`crate::check`]'s.
+//! Owns what the flags say for checks that do not say it themselves, and `env:NAME`, which stands for the value of a
+//! variable. What an entry of the file may say is [`crate::harness::entry`]'s.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -14,16 +13,11 @@ use crate::check::{Check, CommandCheck};
 use crate::environment::Environment;
 use crate::error::Failure;
 use crate::harness::Probe;
+use crate::harness::entry::{Defaults, Entry, EntryError};
 use crate::input;
-use crate::metadata::duration;
-use crate::plan::Retries;
-use crate::probe::Identity;
 
 /// Bytes of a file of checks.
 const LARGEST: u64 = 1 << 20;
-
-/// The shell that a cleanup is written for.
-const SHELL: &str = "/bin/sh";
 
 /// Begins a value that stands for a variable's.
 const REFERENCE: &str = "env:";
@@ -32,24 +26,6 @@ const REFERENCE: &str = "env:";
 #[serde(deny_unknown_fields, expecting = "a mapping with the key checks")]
 struct File {
     checks: Map<String, Value>,
-}
-
-/// What a check may say beside what it looks at; the flags say the rest.
-#[derive(Default, Deserialize)]
-#[serde(default, expecting = "a mapping")]
-struct Entry {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    host: Option<String>,
-    tags: Option<Vec<String>>,
-    attempts: Option<u32>,
-    all_attempts: Option<bool>,
-    backoff: Option<String>,
-    timeout: Option<String>,
-    cleanup: Option<String>,
-    cleanup_timeout: Option<String>,
-    #[serde(flatten)]
-    check: Map<String, Value>,
 }
 
 /// What is to be tried.
@@ -62,9 +38,12 @@ pub(super) fn probes(args: &HarnessArgs, environment: &Environment) -> Result<Ve
     let command = if args.nagios { command.as_plugin() } else { command };
     let file_name = Path::new(program).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = args.name.clone().unwrap_or(file_name);
-    let entry = Entry::default();
-    let probe = probe(name, entry, Check::Command(command), args, environment);
-    Ok(vec![probe.map_err(|problem| HarnessError::Checks { file: "the command line".to_owned(), problem })?])
+    let probe = Entry::of(Check::Command(command)).probe(name, &defaults(args, environment), None);
+    let failed = |error: EntryError| HarnessError::Checks {
+        file: "the command line".to_owned(),
+        problem: error.to_string(),
+    };
+    Ok(vec![probe.map_err(failed)?])
 }
 
 fn of_file(path: &Path, args: &HarnessArgs, environment: &Environment) -> Result<Vec<Probe>, HarnessError> {
@@ -75,15 +54,17 @@ fn of_file(path: &Path, args: &HarnessArgs, environment: &Environment) -> Result
     if file.checks.is_empty() {
         return Err(failed("checks: expected at least one check, got none".to_owned()));
     }
+    let defaults = defaults(args, environment);
     let of_entry = |(name, mut value): (String, Value)| {
         let place = format!("checks.{name}");
         resolve(&mut value, &place, environment)?;
         let entry: Entry = serde_json::from_value(value).map_err(|error| format!("{place}: {error}"))?;
-        let check = Value::Object(entry.check.clone());
-        let check: Check = serde_json::from_value(check).map_err(|error| format!("{place}: {error}"))?;
         let prefix = args.name.as_ref().map(|prefix| format!("{prefix}.")).unwrap_or_default();
-        probe(format!("{prefix}{name}"), entry, check, args, environment)
-            .map_err(|problem| format!("{place}.{problem}"))
+        let probe = entry.probe(format!("{prefix}{name}"), &defaults, None);
+        probe.map_err(|error| match error.key {
+            "" => format!("{place}: {}", error.problem),
+            _ => format!("{place}.{error}"),
+        })
     };
     file.checks.into_iter().map(of_entry).collect::<Result<_, String>>().map_err(failed)
 }
@@ -108,49 +89,19 @@ fn resolve(value: &mut Value, place: &str, environment: &Environment) -> Result<
     }
 }
 
-fn probe(
-    name: String,
-    entry: Entry,
-    check: Check,
-    args: &HarnessArgs,
-    environment: &Environment,
-) -> Result<Probe, String> {
-    let time = |key: &str, text: Option<&str>, flag: Duration| match text {
-        Some(text) => duration::parse(text).map_err(|error| format!("{key}: {error}")),
-        None => Ok(flag),
-    };
-    let attempts = entry.attempts.unwrap_or(args.attempts);
-    if !(1..=1000).contains(&attempts) {
-        return Err(format!("attempts: expected a number from 1 to 1000, got {attempts}"));
-    }
-    let host = entry.host.or_else(|| args.host.clone()).filter(|host| !host.is_empty());
-    let host = host.or_else(|| environment.non_empty("HOST").map(str::to_owned)).unwrap_or_else(hostname);
-    let cleanup = entry.cleanup.or_else(|| args.cleanup.clone());
-    Ok(Probe {
-        identity: Identity {
-            name,
-            kind: entry.kind.unwrap_or_else(|| args.kind.clone()),
-            host,
-            tags: entry.tags.unwrap_or_else(|| args.tag.clone()),
-        },
-        check,
-        retries: Retries {
-            count: attempts - 1,
-            backoff: time("backoff", entry.backoff.as_deref(), args.backoff)?,
-        },
-        all_attempts: entry.all_attempts.unwrap_or(args.all_attempts),
-        timeout: time("timeout", entry.timeout.as_deref(), args.timeout)?,
-        cleanup: cleanup.as_deref().map(cleanup_command),
-        cleanup_timeout: time("cleanup_timeout", entry.cleanup_timeout.as_deref(), args.cleanup_timeout)?,
-    })
-}
-
-/// An image may hold nothing but the programs themselves.
-fn cleanup_command(text: &str) -> CommandCheck {
-    if Path::new(SHELL).exists() {
-        CommandCheck::shell(text)
-    } else {
-        CommandCheck::arguments(text.split_whitespace().map(str::to_owned).collect())
+/// What the flags say for checks that do not say it themselves.
+fn defaults(args: &HarnessArgs, environment: &Environment) -> Defaults {
+    let host = args.host.as_deref().filter(|host| !host.is_empty()).or_else(|| environment.non_empty("HOST"));
+    Defaults {
+        kind: args.kind.clone(),
+        host: host.map_or_else(hostname, str::to_owned),
+        tags: args.tag.clone(),
+        attempts: args.attempts,
+        all_attempts: args.all_attempts,
+        backoff: args.backoff,
+        timeout: args.timeout,
+        cleanup: args.cleanup.clone(),
+        cleanup_timeout: args.cleanup_timeout,
     }
 }
 
@@ -161,6 +112,8 @@ fn hostname() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clap::Parser as _;
 
     use super::*;
@@ -222,7 +175,7 @@ mod tests {
             ("checks: {a: {tpc: 'x:1'}}", "checks.a: unknown field `tpc`"),
             (
                 "checks: {a: {attempts: 2}}",
-                "checks.a: expected one of the keys command, http, tcp, dns, docker and image",
+                "checks.a: expected one of the keys command, http, tcp, dns, docker, image, got none",
             ),
             ("checks: {}", "expected at least one check"),
             ("chekcs: {}", "unknown field `chekcs`"),
