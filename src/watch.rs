@@ -12,6 +12,7 @@ pub mod occurrences;
 pub mod preview;
 mod progress;
 mod run;
+mod silenced;
 pub mod silences;
 pub mod sinks;
 

@@ -4,6 +4,7 @@
 //! verdict. Needs no engine and no configuration: everything can be set by variables, and docker-test.yaml says nothing.
 
 mod checks;
+pub(super) use checks::hostname as machine;
 mod dry_run;
 mod init;
 mod relay;
@@ -314,7 +315,7 @@ fn say(text: &str) {
 }
 
 /// Sinks under names of their own.
-fn named(notifiers: Vec<Box<dyn crate::notify::Notifier>>) -> Vec<Sink> {
+pub(super) fn named(notifiers: Vec<Box<dyn crate::notify::Notifier>>) -> Vec<Sink> {
     notifiers
         .into_iter()
         .map(|notifier| Sink { id: notifier.name().to_owned(), notifier: Arc::from(notifier) })

@@ -80,8 +80,21 @@ pub(super) fn of_command_line(
     environment.current_dir().join(named.unwrap_or_else(|| PathBuf::from(FILE)))
 }
 
-/// Reads the suite that was named, or that of the directory.
+/// Reads the suite that was named, or that of the directory, which has to have tests.
 pub(super) fn read(
+    named: Option<&Path>,
+    environment: &Environment,
+    with_compose: bool,
+) -> Result<Suite, Failure> {
+    let suite = read_any(named, environment, with_compose)?;
+    if suite.document.tests.is_empty() {
+        return Err(SuiteFileError::NoTests(suite.path().to_owned()).into());
+    }
+    Ok(suite)
+}
+
+/// The same, also where it has probes alone.
+pub(super) fn read_any(
     named: Option<&Path>,
     environment: &Environment,
     with_compose: bool,
@@ -97,16 +110,8 @@ pub(super) fn read(
     })?;
     let formats: Vec<&str> = EXPORTERS.iter().map(|exporter| exporter.name()).collect();
     let flags = super::flags::setting_keys(&super::command());
-    let suite = Suite::read(
-        path,
-        &bytes,
-        environment,
-        Known { flags: &flags, formats: &formats, compose: with_compose },
-    )?;
-    if suite.document.tests.is_empty() {
-        return Err(SuiteFileError::NoTests(path.to_owned()).into());
-    }
-    Ok(suite)
+    let known = Known { flags: &flags, formats: &formats, compose: with_compose };
+    Ok(Suite::read(path, &bytes, environment, known)?)
 }
 
 /// Whether the suite of the directory has a test of this name.

@@ -7,6 +7,7 @@ mod attending;
 mod configured;
 mod lines;
 mod listing;
+mod page;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -57,6 +58,9 @@ pub(super) struct WatchArgs {
     /// Do not look for probes in the labels of images and containers.
     #[arg(long)]
     no_labels: bool,
+    /// Of images and containers, watch those alone that bear this label: label=NAME or label=NAME=VALUE. May be repeated.
+    #[arg(long, value_name = "FILTER", value_parser = label_filter)]
+    filter: Vec<String>,
     /// Where is kept what is open, what is silenced and what is not sent yet (default: as for `docker-test history`).
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -113,10 +117,15 @@ impl Diagnose for WatchError {
     }
 }
 
+fn label_filter(text: &str) -> Result<String, String> {
+    let label = text.strip_prefix("label=").filter(|label| !label.is_empty() && !label.starts_with('='));
+    label.map(str::to_owned).ok_or_else(|| "expected label=NAME or label=NAME=VALUE".to_owned())
+}
+
 pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, Failure> {
-    let configured = configured::read(args.suite.as_deref(), args.no_labels, &app)?;
+    let configured = configured::read(args.suite.as_deref(), &args.filter, !args.no_labels, &app)?;
     if args.dry_run {
-        return listing::execute(&args, &configured, &app).await;
+        return listing::execute(&args, configured, &app).await;
     }
     let token = token(&args, &app)?;
     let state = match &args.state_dir {
@@ -130,7 +139,7 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
         lines::say(&format!("the state in {state} cannot be used, and the daemon goes on without: {problem}"));
     }
     let (store, lasts) = (opened.store.clone(), opened.lasts);
-    let page = page(&args, token, &configured)?;
+    let page = page::open(&args, token).await?;
     let sinks = Arc::new(Mutex::default());
     let kit = configured::Kit { store: store.clone(), lasts, sinks: Arc::clone(&sinks), app: app.clone() };
     let means = kit.means(&configured)?;
@@ -144,7 +153,7 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
     let code = if args.once {
         once(&mut daemon, &args, configured, &app, &stop, &inputs, &mut taken).await
     } else {
-        let served = serve_page(page, board, &stop).await?;
+        let served = page.map(|page| page.serve(board, &stop));
         let tasks = attending::begin(&args, &configured, &app, kit, &inputs)?;
         for input in configured.inputs() {
             daemon.take(input).await;
@@ -157,7 +166,9 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
         };
         tokio::join!(daemon.run(&mut taken, &stop), asked);
         tasks.abort();
-        served.end().await;
+        if let Some(served) = served {
+            served.end().await;
+        }
         // It was asked to end, and did so in order.
         ExitCode::Success
     };

@@ -19,7 +19,7 @@ use super::board::{Desk, Health, Request, RequestError};
 use super::entry::Entry;
 use super::progress::{self, Kept};
 use super::run::{Done, Means, Tools};
-use super::silences::{Asked, Silences};
+use super::silenced::{Asked, Silences};
 use super::sinks::Sinks;
 use crate::history::HistoryError;
 use crate::history::outbox::Memo;

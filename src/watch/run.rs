@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::definition::Definition;
 use super::progress::Kept;
-use super::silences::Silences;
+use super::silenced::Silences;
 use crate::check::Surroundings;
 use crate::error::Failure;
 use crate::harness::reporting::{Reporting, Stepped};

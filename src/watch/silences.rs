@@ -1,175 +1,143 @@
-//! When nobody is paged about which probes.
+//! When nobody is paged about which probes, as a file says it.
 //!
-//! Owns the windows of a file, also those that come again and again, and the silences that somebody asked for meanwhile.
-//! All of them have an end. What is measured is never silenced. Pure: stores nothing and reads no clock.
+//! Owns the reckoning of silences that come again and again. What a silence does is [`crate::notify::policy`]'s. Pure: `now`
+//! is an argument.
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-use super::board::SilenceView;
+use jiff::Timestamp;
+
 use crate::notify::policy::Silence;
-use crate::plan::syntax::Invalid;
 use crate::schedule::Schedule;
 use crate::suite::pattern::NamePattern;
 
-/// A window of a file in which nobody is paged.
+/// The most beginnings that are looked at in one step.
+const MOST_BEGINNINGS: usize = 1_000;
+
+/// When nobody is paged about some probes.
 #[derive(Debug, Clone)]
-pub struct Window {
-    /// Which probes; all where absent.
-    pub probes: Option<NamePattern>,
+pub struct SilenceRule {
+    /// Which ones; all of them where there is none. Any that matches is enough.
+    pub probes: Vec<NamePattern>,
     /// When.
     pub when: When,
+    /// Why, for people.
+    pub reason: String,
 }
 
-/// When a window is.
+/// Once, or again and again.
 #[derive(Debug, Clone)]
 pub enum When {
-    /// Once.
-    Once(Silence),
-    /// Again and again: from each slot of a schedule on, for a time.
-    Recurring {
+    /// From one time to another, in Unix seconds.
+    Once {
         /// When it begins.
+        from: i64,
+        /// When it ends.
+        until: i64,
+    },
+    /// From each slot of a schedule on, for a while.
+    Recurring {
+        /// Its beginnings. The number of runs does not count.
         schedule: Box<Schedule>,
-        /// How long it lasts.
+        /// How long each lasts.
         lasts: Duration,
-        /// Why, for people.
-        reason: String,
     },
 }
 
-impl When {
-    /// The silence that covers `now`, in Unix seconds, or the next one.
-    fn at(&self, now: i64) -> Option<Silence> {
-        match self {
-            Self::Once(silence) => (!silence.is_over(now)).then(|| silence.clone()),
-            Self::Recurring { schedule, lasts, reason } => {
+impl SilenceRule {
+    /// Whether it is about the probe of this name.
+    #[must_use]
+    pub fn is_about(&self, probe: &str) -> bool {
+        self.probes.is_empty() || self.probes.iter().any(|pattern| pattern.matches(probe))
+    }
+
+    /// The probes as they were written: a glob, or some of them with commas between.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self.probes.as_slice() {
+            [] => "*".to_owned(),
+            patterns => patterns.iter().map(NamePattern::as_written).collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    /// Those of its times that are not over at `now` and begin before `until`, both in Unix seconds, in order. Of one that
+    /// comes very often there are a thousand at most, that of `now` first.
+    #[must_use]
+    pub fn between(&self, now: i64, until: i64) -> Vec<Silence> {
+        let silence = |from, until| Silence { from, until, reason: self.reason.clone() };
+        match &self.when {
+            When::Once { from, until: end } => {
+                let silence = silence(*from, *end);
+                if silence.is_over(now) || *from >= until { Vec::new() } else { vec![silence] }
+            }
+            When::Recurring { schedule, lasts } => {
                 let lasts = i64::try_from(lasts.as_secs()).unwrap_or(i64::MAX);
-                // The first that has not ended yet.
-                let after = Timestamp::from_second(now.saturating_sub(lasts)).ok()?;
-                let from = schedule.next_after(after)?.as_second();
-                Some(Silence { from, until: from.saturating_add(lasts), reason: reason.clone() })
+                // One that began so long ago is over just now.
+                let floor = now.saturating_sub(lasts);
+                let Ok(mut after) = Timestamp::from_second(floor) else { return Vec::new() };
+                let mut silences: Vec<Silence> = Vec::new();
+                for _ in 0..MOST_BEGINNINGS {
+                    let Some(slot) = schedule.next_after(after) else { break };
+                    after = slot;
+                    let begins = slot.as_second();
+                    if begins >= until {
+                        break;
+                    }
+                    let ends = begins.saturating_add(lasts);
+                    match silences.last_mut().filter(|last| last.until >= begins) {
+                        // They go over into each other.
+                        Some(last) => last.until = ends,
+                        None => silences.push(silence(begins, ends)),
+                    }
+                }
+                silences
             }
         }
     }
 }
 
-/// A silence that somebody asked for, as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
-    /// Which probes: a pattern for names.
-    pub probes: String,
-    /// From when to when, and why.
-    #[serde(flatten)]
-    pub silence: Silence,
-}
-
-/// All that is silenced.
-#[derive(Debug, Default)]
-pub struct Silences {
-    windows: Vec<Window>,
-    asked: Vec<(String, Asked, NamePattern)>,
-}
-
-impl Silences {
-    /// Puts the windows of a file in the place of those before.
-    pub fn set_windows(&mut self, windows: Vec<Window>) {
-        self.windows = windows;
-    }
-
-    /// Adds one that somebody asked for.
-    pub fn add(&mut self, id: String, asked: Asked) -> Result<(), Invalid> {
-        let pattern = NamePattern::parse(&asked.probes)?;
-        self.asked.push((id, asked, pattern));
-        Ok(())
-    }
-
-    /// Ends one that somebody asked for. Says whether there was one.
-    pub fn lift(&mut self, id: &str) -> bool {
-        let before = self.asked.len();
-        self.asked.retain(|(known, ..)| known != id);
-        self.asked.len() < before
-    }
-
-    /// Takes out those that are over, and gives their ids.
-    pub fn take_over(&mut self, now: i64) -> Vec<String> {
-        let is_over = |asked: &Asked| asked.silence.is_over(now);
-        let over = self.asked.iter().filter(|(_, asked, _)| is_over(asked)).map(|(id, ..)| id.clone());
-        let over: Vec<String> = over.collect();
-        self.asked.retain(|(_, asked, _)| !is_over(asked));
-        over
-    }
-
-    /// What bears on a probe, now or next.
-    #[must_use]
-    pub fn of(&self, probe: &str, now: i64) -> Vec<Silence> {
-        let is_for = |pattern: &NamePattern| pattern.matches(probe) != pattern.is_negated();
-        let windows = self.windows.iter().filter(|window| window.probes.as_ref().is_none_or(is_for));
-        let asked = self.asked.iter().filter(|(_, _, pattern)| is_for(pattern));
-        windows
-            .filter_map(|window| window.when.at(now))
-            .chain(asked.map(|(_, asked, _)| asked.silence.clone()))
-            .collect()
-    }
-
-    /// As they are shown.
-    #[must_use]
-    pub fn shown(&self, now: i64) -> Vec<SilenceView> {
-        let windows = self.windows.iter().filter_map(|window| {
-            let probes = window.probes.as_ref().map_or("*", NamePattern::as_written).to_owned();
-            Some(SilenceView { id: None, probes, silence: window.when.at(now)? })
-        });
-        let asked = self.asked.iter().map(|(id, asked, _)| SilenceView {
-            id: Some(id.clone()),
-            probes: asked.probes.clone(),
-            silence: asked.silence.clone(),
-        });
-        windows.chain(asked).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn silence(from: i64, until: i64) -> Silence {
-        Silence { from, until, reason: "move".to_owned() }
+    fn recurring(schedule: &str, hours: u64) -> SilenceRule {
+        let schedule = Schedule::parse(schedule, None, Timestamp::UNIX_EPOCH).unwrap();
+        let when = When::Recurring { schedule: Box::new(schedule), lasts: Duration::from_secs(hours * 3600) };
+        SilenceRule { probes: vec![NamePattern::parse("shop.*").unwrap()], when, reason: "backup".to_owned() }
+    }
+
+    fn times(rule: &SilenceRule, now: i64, until: i64) -> Vec<(i64, i64)> {
+        rule.between(now, until).iter().map(|silence| (silence.from, silence.until)).collect()
     }
 
     #[test]
-    fn a_window_that_recurs_is_the_one_that_is_now_and_then_the_next() {
-        // Sundays at two, for two hours.
-        let start = Timestamp::from_second(0).unwrap();
-        let schedule = Box::new(Schedule::parse("0 2 * * 0", None, start).unwrap());
-        let lasts = Duration::from_hours(2);
-        let when = When::Recurring { schedule, lasts, reason: "backup".to_owned() };
-        // 2026-03-01 is a Sunday; it begins at two.
-        let begins = 1_772_330_400;
-        for (now, from) in [
-            (begins - 1, begins),
-            (begins, begins),
-            (begins + 7_199, begins),
-            (begins + 7_200, begins + 7 * 86_400),
-        ] {
-            let silence = when.at(now).unwrap();
-            assert_eq!((silence.from, silence.until), (from, from + 7_200), "{now}");
+    fn one_that_comes_each_day_is_known_while_it_lasts_and_before_it_comes() {
+        let (hour, day) = (3600, 86_400);
+        let rule = recurring("0 2 * * *", 2);
+        assert_eq!(times(&rule, 0, day), [(2 * hour, 4 * hour)]);
+        assert_eq!(times(&rule, 4 * hour - 1, 4 * hour), [(2 * hour, 4 * hour)]);
+        assert_eq!(times(&rule, 4 * hour, day), []);
+        assert_eq!(times(&rule, 4 * hour, 2 * day).len(), 1);
+        assert!(rule.is_about("shop.api") && !rule.is_about("db"));
+    }
+
+    #[test]
+    fn what_goes_over_into_the_next_is_one() {
+        let rule = recurring("0 * * * *", 2);
+        let hour = 3600;
+        assert_eq!(times(&rule, 10 * hour, 12 * hour), [(9 * hour, 13 * hour)]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_time_is_yet_to_end_and_in_order(now in 0_i64..4_000_000_000, length in 1_u64..100, ahead in 0_i64..1_000_000) {
+            let silences = times(&recurring("30 1 * * 1,4", length), now, now + ahead);
+            for (from, until) in &silences {
+                prop_assert!(*until > now && *from < now + ahead && from < until);
+            }
+            prop_assert!(silences.windows(2).all(|pair| pair[0].1 < pair[1].0));
         }
-    }
-
-    #[test]
-    fn silences_bear_on_the_probes_that_they_name_until_they_end_or_are_lifted() {
-        let mut silences = Silences::default();
-        let shop = NamePattern::parse("shop.*").unwrap();
-        silences.set_windows(vec![Window { probes: Some(shop), when: When::Once(silence(10, 20)) }]);
-        silences.add("a".to_owned(), Asked { probes: "*".to_owned(), silence: silence(5, 30) }).unwrap();
-        assert_eq!(silences.of("shop.api", 1), [silence(10, 20), silence(5, 30)]);
-        assert_eq!(silences.of("mail", 1), [silence(5, 30)]);
-        assert_eq!(silences.of("shop.api", 20), [silence(5, 30)]);
-        assert!(silences.take_over(29).is_empty());
-        assert_eq!(silences.take_over(30), ["a"]);
-        assert!(silences.of("mail", 1).is_empty() && !silences.lift("a"));
-        assert!(
-            silences.add("b".to_owned(), Asked { probes: "{".to_owned(), silence: silence(0, 1) }).is_err()
-        );
     }
 }

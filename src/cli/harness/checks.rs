@@ -105,7 +105,8 @@ fn defaults(args: &HarnessArgs, environment: &Environment) -> Defaults {
     }
 }
 
-fn hostname() -> String {
+/// The name of this machine.
+pub(in crate::cli) fn hostname() -> String {
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }

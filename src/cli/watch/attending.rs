@@ -50,7 +50,8 @@ pub(super) fn begin(
     let mut tasks = Vec::new();
     let reload = Reload {
         suite: args.suite.clone(),
-        no_labels: args.no_labels,
+        labels: !args.no_labels,
+        filter: args.filter.clone(),
         path: configured.path.clone(),
         kit,
         inputs: inputs.clone(),
@@ -73,7 +74,8 @@ pub(super) fn begin(
 /// Reads the file again.
 struct Reload {
     suite: Option<PathBuf>,
-    no_labels: bool,
+    labels: bool,
+    filter: Vec<String>,
     path: Option<PathBuf>,
     kit: Kit,
     inputs: mpsc::Sender<Input>,
@@ -100,7 +102,7 @@ impl Reload {
 
     async fn read(&self) {
         let about = "configuration".to_owned();
-        let read = configured::read(self.suite.as_deref(), self.no_labels, &self.kit.app)
+        let read = configured::read(self.suite.as_deref(), &self.filter, self.labels, &self.kit.app)
             .and_then(|configured| Ok((self.kit.means(&configured)?, configured)));
         let (means, configured) = match read {
             Ok(read) => read,

@@ -42,9 +42,11 @@ pub(super) async fn execute(
         }
         Format::Text if views.is_empty() => lines::say("nothing is watched"),
         Format::Text => {
-            let rows = views.iter().map(|view| row(view)).collect();
-            let columns = vec![text("PROBE"), text("TYPE"), text("WHEN"), text("NEXT (UTC)"), text("FROM")];
-            terminal::out(&table::render(&columns, rows))?;
+            let rows: Vec<Vec<String>> = views.iter().map(|view| row(view)).collect();
+            let columns = [text("PROBE"), text("TYPE"), text("WHEN"), text("NEXT (UTC)"), text("FROM")];
+            let width = terminal::columns(&app.environment);
+            let shown = table::render(&columns, &rows, width).unwrap_or_else(|_| blocks(&rows, width));
+            terminal::out(&configured.redactor().redact(&shown))?;
         }
     }
     Ok(ExitCode::Success)
@@ -77,6 +79,11 @@ async fn of_engine(
         |definition: &Definition| configured.definitions.iter().all(|known| known.name() != definition.name());
     found.retain(is_new);
     Ok(found)
+}
+
+/// Where there is no room for columns.
+fn blocks(rows: &[Vec<String>], width: usize) -> String {
+    rows.iter().filter_map(|row| row.split_first()).map(|(name, rest)| table::block(name, rest, width)).collect()
 }
 
 fn row(view: &ProbeView) -> Vec<String> {

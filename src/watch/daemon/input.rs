@@ -19,7 +19,7 @@ use crate::watch::entry::Entry;
 use crate::watch::occurrences::Occurrence;
 use crate::watch::progress::{self, Kept};
 use crate::watch::run::Means;
-use crate::watch::silences::Window;
+use crate::watch::silences::SilenceRule;
 
 /// A probe of an engine that is gone for so long does not come back: a container that is replaced does.
 const GONE: Duration = Duration::from_mins(10);
@@ -57,7 +57,7 @@ pub enum Input {
         /// When people are told of engine and sinks.
         policy: Arc<Policy>,
         /// When nobody is paged.
-        windows: Vec<Window>,
+        silences: Vec<SilenceRule>,
     },
     /// Runs that begin from now on are given these.
     Means(Box<Means>),
@@ -84,9 +84,9 @@ impl Daemon {
     pub async fn take(&mut self, input: Input) {
         match input {
             Input::Probes { source, definitions } => self.take_probes(source, definitions).await,
-            Input::Rules { policy, windows } => {
+            Input::Rules { policy, silences: rules } => {
                 self.policy = policy;
-                self.silences(|silences| silences.set_windows(windows));
+                self.silences(|silences| silences.set_rules(rules));
                 self.silences_changed();
             }
             Input::Means(means) => self.tools.set_means(*means),

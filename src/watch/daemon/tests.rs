@@ -9,9 +9,10 @@ use crate::environment::Environment;
 use crate::harness::Probe;
 use crate::harness::reporting::{self, Reporting};
 use crate::history::outbox::{Limits, Store};
-use crate::notify::Action;
 use crate::notify::outbox;
+use crate::notify::policy::ProbeState;
 use crate::notify::send::Sender;
+use crate::notify::{Action, Subject};
 use crate::plan::Retries;
 use crate::probe::Identity;
 use crate::redact::Redactor;
@@ -197,7 +198,8 @@ async fn what_is_open_and_what_is_silenced_outlives_the_daemon_and_nobody_is_pag
 #[tokio::test]
 async fn a_probe_that_hangs_delays_no_other_and_its_own_next_run_is_passed_over() {
     let directory = tempfile::tempdir().unwrap();
-    let stage = Stage::begin(&store(), directory.path()).await;
+    let store = store();
+    let stage = Stage::begin(&store, directory.path()).await;
     stage
         .watch(vec![
             definition("hangs", "exec sleep 60", Some("R//PT1S")),
@@ -206,6 +208,17 @@ async fn a_probe_that_hangs_delays_no_other_and_its_own_next_run_is_passed_over(
         .await;
     stage.heard("ended quick Passed", 3).await;
     stage.heard("skipped hangs", 2).await;
+    let begun = Instant::now();
+    loop {
+        let state = store.probe_state("hangs@staging".to_owned()).await.unwrap();
+        let state: ProbeState =
+            state.map(|state| serde_json::from_str(&state.state).unwrap()).unwrap_or_default();
+        if state.condition(Subject::NoNews).unwrap().is_open() {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "nobody is told that it has not run");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let said = stage.end().await;
     assert_eq!(said.iter().filter(|line| *line == "began hangs").count(), 1, "{said:?}");
     assert!(said.contains(&"stopped hangs".to_owned()), "{said:?}");
@@ -302,4 +315,68 @@ async fn once_runs_what_is_due_and_a_second_time_runs_nothing() {
         daemon.take(Input::Probes { source: Source::File, definitions }).await;
         assert_eq!(daemon.run_once(&CancellationToken::new()).await, expected);
     }
+}
+
+#[tokio::test]
+async fn a_probe_that_fails_is_tried_more_often_until_it_passes() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::begin(&store(), directory.path()).await;
+    let mut eager = definition("eager", "test -e up", Some("R//PT1H"));
+    if let Some(times) = &mut eager.times {
+        times.while_failing = Some(Duration::from_secs(1));
+    }
+    stage.watch(vec![eager]).await;
+    stage.heard("ended eager Failed", 3).await;
+    std::fs::write(directory.path().join("up"), "").unwrap();
+    stage.heard("ended eager Passed", 1).await;
+    let next = stage.board.probe("eager").unwrap().next.unwrap();
+    assert!(next > Timestamp::now().as_second() + 600, "{next}");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn an_engine_and_a_sink_in_trouble_are_told_of_once_and_their_end_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, sinks) = (store(), Arc::new(Mutex::new(Sinks::default())));
+    let (board, desk) = board::board(store.clone());
+    let mut means = means(store.clone(), directory.path());
+    let sink = outbox::Sink {
+        id: "slack".to_owned(),
+        notifier: Arc::new(crate::notify::slack::Slack::new(
+            crate::notify::address::Url::parse("http://127.0.0.1:9/hook").unwrap(),
+        )),
+    };
+    let opened = reporting::Opened { store: store.clone(), lasts: true, problem: None };
+    let sender = Sender::new(&Environment::default(), means.surroundings.resolve()).unwrap();
+    means.reporting = Reporting::begin(opened, vec![sink], sender, Policy::default(), Arc::new(|_| {}));
+    let (clock, observer): (Clock, Observer) = (Arc::new(Timestamp::now), Arc::new(|_| {}));
+    let mut daemon =
+        Daemon::new(means, desk, Arc::clone(&sinks), "here".to_owned(), clock, observer).await.unwrap();
+    let trouble = |trouble: Option<&str>| Input::Engine {
+        name: "unix:///run/docker.sock".to_owned(),
+        trouble: trouble.map(str::to_owned),
+    };
+    for why in ["connection refused", "connection refused"] {
+        daemon.take(trouble(Some(why))).await;
+    }
+    assert_eq!(store.list(None, false, 10).await.unwrap().len(), 1, "it is told once");
+    assert!(board.health().problems[0].contains("connection refused"));
+    let event = outbox::Event::Refused {
+        sink: "pagerduty".to_owned(),
+        key: "k".to_owned(),
+        reason: "HTTP status 403".to_owned(),
+    };
+    sinks.lock().unwrap().take(&event, 0);
+    daemon.tick().await;
+    daemon.tick().await;
+    let told = store.list(None, false, 10).await.unwrap();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].notice.contains("pagerduty takes nothing"), "{told:?}");
+    daemon.take(trouble(None)).await;
+    let told = store.list(None, false, 10).await.unwrap();
+    assert!(
+        told.iter().all(|entry| !entry.notice.contains("connection refused")) || told.len() == 3,
+        "{told:?}"
+    );
+    assert_eq!(board.health().problems.len(), 1);
 }
