@@ -4,7 +4,11 @@
 //! how it is tried [`crate::harness`]'s, when it is due [`crate::schedule`]'s, and who hears of it [`crate::notify`]'s.
 
 pub mod board;
+pub mod configuration;
 pub mod definition;
+pub mod silences;
 
 pub use board::{Board, Desk};
+pub use configuration::{Configured, definitions};
 pub use definition::{Definition, Origin, Overlap, Times, Trigger, TriggerRule};
+pub use silences::{SilenceRule, When};

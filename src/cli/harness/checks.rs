@@ -39,8 +39,10 @@ pub(super) fn probes(args: &HarnessArgs, environment: &Environment) -> Result<Ve
     let file_name = Path::new(program).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = args.name.clone().unwrap_or(file_name);
     let probe = Entry::of(Check::Command(command)).probe(name, &defaults(args, environment), None);
-    let failed =
-        |error: EntryError| HarnessError::Checks { file: "the command line".to_owned(), problem: error.to_string() };
+    let failed = |error: EntryError| HarnessError::Checks {
+        file: "the command line".to_owned(),
+        problem: error.to_string(),
+    };
     Ok(vec![probe.map_err(failed)?])
 }
 
@@ -171,7 +173,10 @@ mod tests {
             ),
             ("checks: {a: {tcp: 'x:1', timeout: soon}}", "checks.a.timeout: "),
             ("checks: {a: {tpc: 'x:1'}}", "checks.a: unknown field `tpc`"),
-            ("checks: {a: {attempts: 2}}", "checks.a: expected one of the keys command, http, tcp, dns, docker, image, got none"),
+            (
+                "checks: {a: {attempts: 2}}",
+                "checks.a: expected one of the keys command, http, tcp, dns, docker, image, got none",
+            ),
             ("checks: {}", "expected at least one check"),
             ("chekcs: {}", "unknown field `chekcs`"),
         ] {
