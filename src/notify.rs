@@ -5,6 +5,7 @@
 
 pub mod address;
 mod change;
+pub mod configured;
 pub mod datadog;
 pub mod dogstatsd;
 pub mod from_environment;

@@ -4,6 +4,7 @@
 //! how it is tried [`crate::harness`]'s, when it is due [`crate::schedule`]'s, and who hears of it [`crate::notify`]'s.
 
 pub mod board;
+pub mod configuration;
 pub mod daemon;
 pub mod definition;
 mod entry;
@@ -17,7 +18,9 @@ pub mod silences;
 pub mod sinks;
 
 pub use board::{Board, Desk};
+pub use configuration::{Configured, definitions};
 pub use daemon::{Daemon, Happening, Input, Source};
 pub use definition::{Definition, Origin, Overlap, Times, Trigger, TriggerRule};
 pub use preview::preview;
 pub use run::Means;
+pub use silences::{SilenceRule, When};

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::notify::address::{Key, Url};
+use crate::notify::address::{InvalidAddress, Key, Url};
 use crate::notify::change::Change;
+use crate::notify::configured::{self, Given, Tags};
 use crate::notify::metrics::{self, Kind, Metric, UnifiedTags};
 use crate::notify::{Answer, HttpRequest, Notice, Notifier, Reception, Transmission, receive, text};
 use crate::probe::ProbeRun;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 const SERIES_AGE: Duration = Duration::from_hours(1);
 const CHECK_AGE: Duration = Duration::from_mins(10);
@@ -98,6 +101,71 @@ impl DataDog {
         });
         self.post("/api/v1/events", body.to_string().into_bytes())
     }
+}
+
+/// DataDog over HTTP: a metric an attempt, a service check a run, an event on change.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with api_key and site")]
+#[schemars(rename = "DataDog")]
+pub(super) struct Settings {
+    /// Key of the API.
+    api_key: Key,
+    /// The site; datadoghq.com where absent.
+    #[serde(default)]
+    site: Option<Site>,
+    /// Another base address of the API, in the place of that of the site.
+    #[serde(default)]
+    url: Option<Url>,
+    /// Tags of all metrics: team:shop. Those of DD_TAGS where absent.
+    #[serde(default)]
+    tags: Option<Tags>,
+    /// The tag env. DD_ENV where absent.
+    #[serde(default)]
+    env: Option<String>,
+    /// The tag service. DD_SERVICE where absent.
+    #[serde(default)]
+    service: Option<String>,
+    /// The tag version. DD_VERSION where absent.
+    #[serde(default)]
+    version: Option<String>,
+}
+
+impl configured::Settings for Settings {
+    fn sinks(self, given: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        let tags = configured::tags(self.tags, [self.env, self.service, self.version], given);
+        let usual = || site(DEFAULT_SITE).map_err(|error| error.to_string());
+        let base = match (self.url, self.site) {
+            (Some(_), Some(_)) => return Err("`site` and `url` exclude each other".to_owned()),
+            (Some(url), None) | (None, Some(Site(url))) => url,
+            (None, None) => usual()?,
+        };
+        let sink = |feed| -> Box<dyn Notifier> {
+            Box::new(DataDog::new(feed, self.api_key.clone(), base.clone(), tags.clone()))
+        };
+        Ok([Feed::Series, Feed::Checks, Feed::Events].into_iter().map(sink).collect())
+    }
+}
+
+/// Address of the API of a site.
+struct Site(Url);
+
+configured::checked!(
+    Site,
+    |text| site(text).map(Site),
+    "Site",
+    "A site of DataDog: datadoghq.com, datadoghq.eu, us3.datadoghq.com."
+);
+
+pub(super) const DEFAULT_SITE: &str = "datadoghq.com";
+
+/// Address of the API of a site.
+pub(super) fn site(site: &str) -> Result<Url, InvalidAddress> {
+    let invalid = InvalidAddress { expected: "a site of DataDog, such as datadoghq.com or datadoghq.eu" };
+    let is_name = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '.');
+    if !site.contains('.') || !site.chars().all(is_name) {
+        return Err(invalid);
+    }
+    Url::parse(&format!("https://api.{site}")).map_err(|_| invalid)
 }
 
 impl Notifier for DataDog {

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use crate::notify::address::InvalidAddress;
 use crate::notify::change::Change;
+use crate::notify::configured::{self, Given, Tags};
 use crate::notify::metrics::{self, Kind, Metric, UnifiedTags};
 use crate::notify::{Notice, Notifier, Transmission, text};
 use crate::probe::ProbeRun;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 const UDP_PORT: u16 = 8125;
 /// What fits into one packet of any network.
@@ -104,6 +107,41 @@ impl DogStatsD {
         lines
     }
 }
+
+/// DogStatsD: metrics of attempts and runs, by datagrams to an agent.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with url")]
+#[schemars(rename = "DogStatsd")]
+pub(super) struct Settings {
+    /// Where the agent listens: udp://host:port, unix:///path, unixgram:///path or unixstream:///path.
+    url: AgentAddress,
+    /// Tags of all metrics: team:shop. Those of DD_TAGS where absent.
+    #[serde(default)]
+    tags: Option<Tags>,
+    /// The tag env. DD_ENV where absent.
+    #[serde(default)]
+    env: Option<String>,
+    /// The tag service. DD_SERVICE where absent.
+    #[serde(default)]
+    service: Option<String>,
+    /// The tag version. DD_VERSION where absent.
+    #[serde(default)]
+    version: Option<String>,
+}
+
+impl configured::Settings for Settings {
+    fn sinks(self, given: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        let tags = configured::tags(self.tags, [self.env, self.service, self.version], given);
+        Ok(vec![Box::new(DogStatsD::new(self.url, tags))])
+    }
+}
+
+configured::checked!(
+    AgentAddress,
+    AgentAddress::parse,
+    "AgentAddress",
+    "udp://host:port, unix:///path, unixgram:///path or unixstream:///path."
+);
 
 impl Notifier for DogStatsD {
     fn name(&self) -> &'static str {

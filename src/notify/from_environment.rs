@@ -6,7 +6,7 @@
 use crate::error::{Category, Diagnose};
 use crate::notify::Notifier;
 use crate::notify::address::{InvalidAddress, Key, Url};
-use crate::notify::datadog::{DataDog, Feed};
+use crate::notify::datadog::{DEFAULT_SITE, DataDog, Feed, site};
 use crate::notify::dogstatsd::{AgentAddress, DogStatsD};
 use crate::notify::kuberhealthy::Kuberhealthy;
 use crate::notify::metrics::UnifiedTags;
@@ -15,10 +15,7 @@ use crate::notify::pagerduty_v1::PagerDutyV1;
 use crate::notify::ping::Ping;
 use crate::notify::slack::Slack;
 
-const DEFAULT_SITE: &str = "datadoghq.com";
 const AGENT_PORT: u16 = 8125;
-/// Characters of a key of PagerDuty.
-const KEY_CHARS: usize = 32;
 
 /// A variable that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -123,16 +120,6 @@ fn datadog(variables: &Variables<'_>, sinks: &mut Vec<Box<dyn Notifier>>) -> Res
     Ok(())
 }
 
-/// Address of the API of a site.
-fn site(site: &str) -> Result<Url, InvalidAddress> {
-    let invalid = InvalidAddress { expected: "a site of DataDog, such as datadoghq.com or datadoghq.eu" };
-    let is_name = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '.');
-    if !site.contains('.') || !site.chars().all(is_name) {
-        return Err(invalid);
-    }
-    Url::parse(&format!("https://api.{site}")).map_err(|_| invalid)
-}
-
 /// `DD_DOGSTATSD_URL` wins over `DD_AGENT_HOST` and its port, as it does in DataDog's own clients.
 fn agent(variables: &Variables<'_>) -> Result<Option<AgentAddress>, VariableError> {
     if let Some(address) = variables.read("DD_DOGSTATSD_URL", AgentAddress::parse)? {
@@ -154,13 +141,8 @@ fn of_entity(mut tags: UnifiedTags, entity: Option<String>) -> UnifiedTags {
 }
 
 fn pagerduty(variables: &Variables<'_>, sinks: &mut Vec<Box<dyn Notifier>>) -> Result<(), VariableError> {
-    let of_32 = |text: &str| {
-        let is_key = text.len() == KEY_CHARS && text.chars().all(|it| it.is_ascii_alphanumeric());
-        let invalid = InvalidAddress { expected: "the 32 letters and digits of an integration key" };
-        if is_key { Key::parse(text) } else { Err(invalid) }
-    };
-    let routing_key = variables.read("PAGERDUTY_ROUTING_KEY", of_32)?;
-    let service_key = variables.read("PAGERDUTY_SERVICE_KEY", of_32)?;
+    let routing_key = variables.read("PAGERDUTY_ROUTING_KEY", pagerduty::integration_key)?;
+    let service_key = variables.read("PAGERDUTY_SERVICE_KEY", pagerduty::integration_key)?;
     let base = match variables.read("PAGERDUTY_URL", Url::parse)? {
         Some(base) => base,
         None => Url::parse(pagerduty::DEFAULT_BASE)

@@ -7,8 +7,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::notify::address::{Key, Url};
+use crate::notify::configured::{self, Given};
 use crate::notify::{HttpRequest, Notice, Notifier, Transmission, metrics, text};
 use crate::probe::ProbeRun;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// The time that a check has where nothing else is said.
 const DEFAULT_AGE: Duration = Duration::from_mins(5);
@@ -27,6 +30,24 @@ impl Kuberhealthy {
     #[must_use]
     pub const fn new(url: Url, run_uuid: Option<Key>, deadline: Option<i64>) -> Self {
         Self { url, run_uuid, deadline }
+    }
+}
+
+/// Kuberhealthy: a report of each run.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with url")]
+#[schemars(rename = "Kuberhealthy")]
+pub(super) struct Settings {
+    /// Where it takes reports.
+    url: Url,
+    /// Id of the run that it expects a report of.
+    #[serde(default)]
+    run_uuid: Option<Key>,
+}
+
+impl configured::Settings for Settings {
+    fn sinks(self, _: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        Ok(vec![Box::new(Kuberhealthy::new(self.url, self.run_uuid, None))])
     }
 }
 

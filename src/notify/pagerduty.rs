@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::notify::address::{Key, Url};
+use crate::notify::address::{InvalidAddress, Key, Url};
+use crate::notify::configured::{self, Given};
+use crate::notify::pagerduty_v1::PagerDutyV1;
 use crate::notify::{
     Action, Alert, Answer, HttpRequest, Notice, Notifier, Reception, Severity, Transmission, receive, text,
 };
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// Where PagerDuty listens, outside of the EU.
 pub const DEFAULT_BASE: &str = "https://events.pagerduty.com";
@@ -69,6 +73,55 @@ impl PagerDuty {
         })
     }
 }
+
+/// PagerDuty: opens and resolves incidents.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with routing_key")]
+#[schemars(rename = "PagerDuty")]
+pub(super) struct Settings {
+    /// Integration key of Events API v2.
+    #[serde(default)]
+    routing_key: Option<IntegrationKey>,
+    /// Service key of Events API v1, in the place of the other.
+    #[serde(default)]
+    service_key: Option<IntegrationKey>,
+    /// Another base address: https://events.eu.pagerduty.com.
+    #[serde(default)]
+    url: Option<Url>,
+}
+
+impl configured::Settings for Settings {
+    fn sinks(self, _: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        let usual = || Url::parse(DEFAULT_BASE).map_err(|error| error.to_string());
+        let base = self.url.map_or_else(usual, Ok)?;
+        match (self.routing_key, self.service_key) {
+            (Some(key), None) => Ok(vec![Box::new(PagerDuty::new(key.0, base))]),
+            (None, Some(key)) => Ok(vec![Box::new(PagerDutyV1::new(key.0, base))]),
+            (None, None) => Err("expected routing_key, or service_key for Events API v1".to_owned()),
+            (Some(_), Some(_)) => Err("`routing_key` and `service_key` exclude each other".to_owned()),
+        }
+    }
+}
+
+/// Characters of a key.
+const KEY_CHARS: usize = 32;
+
+/// Reads an integration key.
+pub(super) fn integration_key(text: &str) -> Result<Key, InvalidAddress> {
+    let text = text.trim();
+    let is_key = text.len() == KEY_CHARS && text.chars().all(|it| it.is_ascii_alphanumeric());
+    let invalid = InvalidAddress { expected: "the 32 letters and digits of an integration key" };
+    if is_key { Key::parse(text) } else { Err(invalid) }
+}
+
+struct IntegrationKey(Key);
+
+configured::checked!(
+    IntegrationKey,
+    |text| integration_key(text).map(IntegrationKey),
+    "IntegrationKey",
+    "32 letters and digits; `env:NAME` takes them from a variable."
+);
 
 impl Notifier for PagerDuty {
     fn name(&self) -> &'static str {

@@ -9,8 +9,11 @@ use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
 use crate::notify::address::Url;
+use crate::notify::configured::{self, Given};
 use crate::notify::{Answer, HttpRequest, Notice, Notifier, Reception, Transmission, metrics, receive, text};
 use crate::probe::{ProbeRun, Verdict};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// The other side measures from the moment when the first ping came.
 const START_AGE: Duration = Duration::from_mins(5);
@@ -41,6 +44,21 @@ impl Ping {
             headers: vec![("content-type", "text/plain; charset=utf-8".to_owned())],
             body: body.into_bytes(),
         })]
+    }
+}
+
+/// A check of healthchecks: start, success, failure.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with url")]
+#[schemars(rename = "Ping")]
+pub(super) struct Settings {
+    /// Address of the check.
+    url: Url,
+}
+
+impl configured::Settings for Settings {
+    fn sinks(self, _: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        Ok(vec![Box::new(Ping::new(self.url))])
     }
 }
 

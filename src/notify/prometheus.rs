@@ -8,9 +8,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::notify::configured::{self, Given, Tags};
 use crate::notify::metrics::{self, UnifiedTags};
 use crate::notify::{Notice, Notifier, Transmission, text};
 use crate::probe::ProbeRun;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// Media type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -167,6 +170,37 @@ impl Textfile {
     #[must_use]
     pub const fn new(directory: PathBuf, tags: UnifiedTags) -> Self {
         Self { directory, tags }
+    }
+}
+
+/// Prometheus: files for the textfile collector of a node exporter.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with textfile")]
+#[schemars(rename = "Prometheus")]
+pub(super) struct Settings {
+    /// Directory that the collector reads, which must exist.
+    textfile: String,
+    /// Tags of all metrics: team:shop. Those of DD_TAGS where absent.
+    #[serde(default)]
+    tags: Option<Tags>,
+    /// The tag env. DD_ENV where absent.
+    #[serde(default)]
+    env: Option<String>,
+    /// The tag service. DD_SERVICE where absent.
+    #[serde(default)]
+    service: Option<String>,
+    /// The tag version. DD_VERSION where absent.
+    #[serde(default)]
+    version: Option<String>,
+}
+
+impl configured::Settings for Settings {
+    fn sinks(self, given: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        let tags = configured::tags(self.tags, [self.env, self.service, self.version], given);
+        if self.textfile.is_empty() {
+            return Err("textfile: expected a directory".to_owned());
+        }
+        Ok(vec![Box::new(Textfile::new(given.directory.join(self.textfile), tags))])
     }
 }
 

@@ -10,10 +10,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::notify::address::Url;
+use crate::notify::configured::{self, Given, Tags};
 use crate::notify::metrics::{self, UnifiedTags};
 use crate::notify::prometheus::{CONTENT_TYPE, exposition, label_value};
 use crate::notify::{HttpRequest, Notice, Notifier, Transmission};
 use crate::probe::Identity;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 const AGE: Duration = Duration::from_hours(1);
 /// Name of the job where none is given: a job must have one.
@@ -41,6 +44,38 @@ impl Pushgateway {
         let parts =
             [("job", &self.job), ("probe", &label_value(&probe.name)), ("host", &label_value(&probe.host))];
         parts.into_iter().fold("/metrics".to_owned(), |path, (label, value)| path + &group_part(label, value))
+    }
+}
+
+/// Pushgateway of Prometheus: the last run of each probe.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with url")]
+#[schemars(rename = "Pushgateway")]
+pub(super) struct Settings {
+    /// Its address.
+    url: Url,
+    /// Name of the job; docker_test where absent.
+    #[serde(default)]
+    job: Option<String>,
+    /// Tags of all metrics: team:shop. Those of DD_TAGS where absent.
+    #[serde(default)]
+    tags: Option<Tags>,
+    /// The tag env. DD_ENV where absent.
+    #[serde(default)]
+    env: Option<String>,
+    /// The tag service. DD_SERVICE where absent.
+    #[serde(default)]
+    service: Option<String>,
+    /// The tag version. DD_VERSION where absent.
+    #[serde(default)]
+    version: Option<String>,
+}
+
+impl configured::Settings for Settings {
+    fn sinks(self, given: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        let tags = configured::tags(self.tags, [self.env, self.service, self.version], given);
+        let job = self.job.as_deref().unwrap_or(DEFAULT_JOB);
+        Ok(vec![Box::new(Pushgateway::new(self.url, job, tags))])
     }
 }
 

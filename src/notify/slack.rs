@@ -8,7 +8,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::notify::address::Url;
+use crate::notify::configured::{self, Given};
 use crate::notify::{Action, Alert, HttpRequest, Notice, Notifier, Severity, Subject, Transmission, text};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 const LIFETIME: Duration = Duration::from_hours(24);
 /// One a second, in the long run.
@@ -31,6 +34,21 @@ impl Slack {
     #[must_use]
     pub const fn new(webhook: Url) -> Self {
         Self { webhook }
+    }
+}
+
+/// Slack: alerts alone.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with url")]
+#[schemars(rename = "Slack")]
+pub(super) struct Settings {
+    /// Address of the incoming webhook: it is a key itself.
+    url: Url,
+}
+
+impl configured::Settings for Settings {
+    fn sinks(self, _: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        Ok(vec![Box::new(Slack::new(self.url))])
     }
 }
 

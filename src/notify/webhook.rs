@@ -12,8 +12,11 @@ use serde_json::{Value, json};
 pub use template::{Template, TemplateError};
 
 use crate::notify::address::{Key, Url};
+use crate::notify::configured::{self, Given};
 use crate::notify::{Action, Alert, HttpRequest, Notice, Notifier, Transmission, metrics, text};
 use crate::probe::ProbeRun;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 const ALERT_LIFETIME: Duration = Duration::from_hours(24);
 const RUN_AGE: Duration = Duration::from_hours(1);
@@ -51,6 +54,49 @@ impl Webhook {
         Self { url, authorization, audience, template }
     }
 }
+
+/// A webhook: a request of JSON for each alert.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with url")]
+#[schemars(rename = "Webhook")]
+pub(super) struct Settings {
+    /// Where it is posted to.
+    url: Url,
+    /// The header authorization: Bearer ….
+    #[serde(default)]
+    authorization: Option<Header>,
+    /// Every run that is over is posted too.
+    #[serde(default)]
+    runs: bool,
+    /// The body: a template of minijinja that gives JSON. All that is known where absent.
+    #[serde(default)]
+    template: Option<String>,
+}
+
+impl configured::Settings for Settings {
+    fn sinks(self, _: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        let template = self.template.map(Template::parse).transpose();
+        // Its own words may quote the template, which may have a token in it.
+        let template = template.map_err(|error| match error {
+            TemplateError::Render(error) => {
+                format!("template: cannot be rendered, line {}", error.line().unwrap_or(1))
+            }
+            other => format!("template: {other}"),
+        })?;
+        let audience = if self.runs { Audience::AlertsAndRuns } else { Audience::Alerts };
+        let authorization = self.authorization.map(|header| header.0);
+        Ok(vec![Box::new(Webhook::new(self.url, authorization, audience, template))])
+    }
+}
+
+struct Header(Key);
+
+configured::checked!(
+    Header,
+    |text| Key::parse_header(text).map(Header),
+    "Header",
+    "The value of a header; `env:NAME` takes it from a variable."
+);
 
 impl Notifier for Webhook {
     fn name(&self) -> &'static str {

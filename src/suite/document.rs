@@ -3,23 +3,29 @@
 //! Owns the shape of the file; its JSON Schema is made of these types. What one part says about another (needs,
 //! networks, matrix variables) is checked in [`crate::suite::read`]. Paths stay as written, relative to the file.
 
+mod alert;
 mod mount;
 mod pairs;
+mod probe;
 mod ready;
 mod secret;
 mod service;
 pub(super) mod shape;
+mod sinks;
 mod test;
 mod values;
 mod words;
 
+pub use alert::{Alert, Moment, SilenceEntry};
 pub use mount::{Mount, Resolved};
 pub use pairs::{Labels, Variables};
+pub use probe::Probe;
 pub use ready::{Condition, DEFAULT_INTERVAL, DEFAULT_TIMEOUT, Http, Ready};
 pub use secret::{Secret, SecretSource, Secrets};
 pub use service::{Build, HealthTest, Healthcheck, Port, Service, Services};
+pub use sinks::Sinks;
 pub use test::{Matrix, NoTestsWord, Resources, ResultsPath, Retries, Test, TrustWord};
-pub use values::{Named, Names, Opaque, Options};
+pub use values::{Later, Named, Names, Options};
 pub use words::Words;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -50,8 +56,12 @@ pub struct Document {
     pub policy: Named<Overrides>,
     /// Reports to write: format to path.
     pub reports: Named<Names>,
-    /// Where alerts go.
-    pub notify: Opaque,
+    /// Probes by name: what `docker-test watch` looks at, and when.
+    pub probes: Later<Named<Probe>>,
+    /// What people are told of probes, and when.
+    pub alert: Later<Alert>,
+    /// Where alerts and metrics of probes go, by kind of sink: `slack`, or `slack.operations` where there are several.
+    pub notify: Later<Sinks>,
 }
 
 /// The version of the format.

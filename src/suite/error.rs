@@ -27,6 +27,16 @@ impl SuiteError {
         }
     }
 
+    /// The same, with texts of the file that its line must not show.
+    pub(super) fn hiding<'a>(self, texts: impl Iterator<Item = &'a str>) -> Self {
+        let mut source_line = self.source_line;
+        for text in texts.flat_map(str::lines).map(str::trim).filter(|text| !text.is_empty()) {
+            // As long as it was: the caret below stands at its place.
+            source_line = source_line.replace(text, &"*".repeat(text.chars().count()));
+        }
+        Self { source_line, ..self }
+    }
+
     /// Line and column.
     #[must_use]
     pub const fn place(&self) -> Place {

@@ -4,10 +4,13 @@
 //! the text and the environment are handed in.
 
 mod check;
+mod section;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
+
+pub use section::Section;
 
 use super::document::{Document, Matrix, Named, Test};
 use super::error::SuiteError;

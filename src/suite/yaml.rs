@@ -9,7 +9,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-pub(super) use decode::{decode, with_hint};
+pub(super) use decode::{decode, decode_as, with_hint};
 pub(super) use parse::parse;
 
 use crate::redact::is_secret_name;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::shape::{Nothing, Shaped, shaped};
 use crate::error::Diagnose;
@@ -88,6 +88,47 @@ parsed! {
             "false" | "False" | "FALSE" => Ok(false),
             _ => Err(Invalid::new("expected true or false")),
         };
+}
+
+/// The same as [`Time`], or none at all: `0`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wait(Duration);
+
+impl Shaped for Wait {
+    const EXPECTED: &'static str = "a duration such as 90s, 5m or 1h30m, or 0";
+    type List = Nothing;
+    type Map = Nothing;
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number"],
+            "description": "A duration: 90s, 5m, 1h30m, 500ms, or a number of seconds; 0 for none.", "examples": ["1m"] })
+    }
+
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        duration::parse(text).map(Self).map_err(|error| {
+            let invalid = Invalid::new(error.to_string());
+            match error.hint() {
+                Some(hint) => invalid.hint(hint),
+                None => invalid,
+            }
+        })
+    }
+}
+
+impl Wait {
+    pub(super) const fn length(&self) -> Duration {
+        self.0
+    }
+}
+
+impl Time {
+    pub(super) const fn length(&self) -> Duration {
+        self.0
+    }
+
+    pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Self::deserialize(from).map(|time| time.0)
+    }
 }
 
 /// Values by name, in the order of the file.
@@ -255,35 +296,53 @@ impl JsonSchema for Options {
     }
 }
 
-shaped!(Names, Given);
+shaped!(Names, Given, Wait);
 
-/// Anything, for those who know what it means.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Opaque(pub Option<serde_json::Value>);
+/// A part that is read by those who act on it, with [`crate::suite::Suite::section`]. Here it has a schema alone: what it
+/// needs of the environment need not be there for a run that does without it.
+pub struct Later<T>(std::marker::PhantomData<fn() -> T>);
 
-impl fmt::Debug for Opaque {
+impl<T> Clone for Later<T> {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl<T> Default for Later<T> {
+    fn default() -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
+
+impl<T> PartialEq for Later<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl<T> fmt::Debug for Later<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Opaque(…)")
+        f.write_str("Later(…)")
     }
 }
 
-impl<'de> Deserialize<'de> for Opaque {
+impl<'de, T> Deserialize<'de> for Later<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        match value {
-            serde_json::Value::Null => Ok(Self(None)),
-            serde_json::Value::Object(_) => Ok(Self(Some(value))),
-            _ => Err(D::Error::custom("expected a mapping of sinks to what they need")),
-        }
+        serde::de::IgnoredAny::deserialize(deserializer)?;
+        Ok(Self::default())
     }
 }
 
-impl JsonSchema for Opaque {
+impl<T: JsonSchema> JsonSchema for Later<T> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Opaque".into()
+        T::schema_name()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["object", "null"] })
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
     }
 }

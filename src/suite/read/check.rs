@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::engine::reference::Reference;
 use crate::error::nearest;
+use crate::notify::configured;
 use crate::suite::document::{Build, Document, Named, Names, Options, Services};
 use crate::suite::needs;
 use crate::suite::policy;
-use crate::suite::yaml::{Fault, Node, unspoken};
+use crate::suite::yaml::{Content, Fault, Node, unspoken};
 
 use super::Known;
-
-/// Sinks of `notify`. Only what is nearly one of them is refused: their keys are read where they are used.
-const SINKS: [&str; 9] =
-    ["datadog", "dogstatsd", "pagerduty", "slack", "webhook", "prometheus", "ping", "kuberhealthy", "otlp"];
 
 /// The most needs of all tests together, every combination of a matrix counted.
 const MOST_NEEDS: usize = 100_000;
@@ -33,6 +30,7 @@ pub(super) fn check(document: &Document, root: &Node, known: Known<'_>) -> Resul
     checks.cycles()?;
     checks.reports()?;
     checks.types()?;
+    checks.probes()?;
     checks.sinks()
 }
 
@@ -274,13 +272,41 @@ impl Checks<'_> {
         Ok(())
     }
 
+    /// What a probe says in full is read where it is watched.
+    fn probes(&self) -> Result<(), Fault> {
+        let Some(probes) = self.root.get("probes").filter(|probes| !probes.is_null()) else { return Ok(()) };
+        if !matches!(probes.content, Content::Map(_)) {
+            return Err(Fault::new(probes.place, "probes: expected a mapping of names to probes"));
+        }
+        for (key, _) in probes.entries() {
+            test_name(&key.text).map_err(|problem| Fault::new(key.place, format!("probes: {problem}")))?;
+        }
+        Ok(())
+    }
+
+    /// Their keys are read where something is sent.
     fn sinks(&self) -> Result<(), Fault> {
-        let Some(serde_json::Value::Object(sinks)) = &self.document.notify.0 else { return Ok(()) };
-        for name in sinks.keys() {
-            if let Some(near) = nearest(name, SINKS).filter(|near| near != name) {
-                return Err(self
-                    .fault(&["notify", name], format!("unknown sink `{name}`"))
-                    .hint(format!("did you mean `{near}`?")));
+        let Some(sinks) = self.root.get("notify").filter(|sinks| !sinks.is_null()) else { return Ok(()) };
+        if !matches!(sinks.content, Content::Map(_)) {
+            return Err(Fault::new(sinks.place, "notify: expected a mapping of sinks to what they need"));
+        }
+        for (key, _) in sinks.entries() {
+            let (kind, own) =
+                key.text.split_once('.').map_or((key.text.as_str(), None), |(k, o)| (k, Some(o)));
+            if !configured::names().any(|known| known == kind) {
+                let hint = match nearest(kind, configured::names()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("sinks: {}", configured::names().collect::<Vec<_>>().join(", ")),
+                };
+                return Err(Fault::new(key.place, format!("unknown sink `{}`", key.text)).hint(hint));
+            }
+            let is_word = |own: &str| {
+                !own.is_empty() && own.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+            };
+            if !own.is_none_or(is_word) {
+                return Err(Fault::new(key.place, format!("`{}` is no name of a sink", key.text)).hint(
+                    format!("write {kind}.operations: a word of letters, digits, _ and - after the dot"),
+                ));
             }
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! numbers for text where a type asks for one or the other, since `ports: [5432]` and `PORT: 5432` mean what they say.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::StringDeserializer;
@@ -16,8 +17,17 @@ use crate::error::nearest;
 
 /// Makes a `T` of a tree.
 pub(in crate::suite) fn decode<'de, T: Deserialize<'de>>(node: &'de Node) -> Result<T, Fault> {
-    T::deserialize(Value(node)).map_err(|error| {
-        let path = error.path.iter().rev().fold(String::new(), |path, step| match step {
+    decode_as(node, PhantomData::<T>, "")
+}
+
+/// Makes of a tree what `seed` reads. `within` is where the tree stands in the file: `probes.shop`.
+pub(in crate::suite) fn decode_as<'de, S: DeserializeSeed<'de>>(
+    node: &'de Node,
+    seed: S,
+    within: &str,
+) -> Result<S::Value, Fault> {
+    seed.deserialize(Value(node)).map_err(|error| {
+        let path = error.path.iter().rev().fold(within.to_owned(), |path, step| match step {
             Step::Key(key) if path.is_empty() => key.clone(),
             Step::Key(key) => format!("{path}.{key}"),
             Step::Index(index) => format!("{path}[{index}]"),
