@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use tokio_util::sync::CancellationToken;
 
@@ -52,18 +53,21 @@ use told::Told;
 pub(super) struct HarnessArgs {
     /// The command that is tried, with its arguments.
     #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
+    words: Vec<String>,
+    /// The command as one text: a command of the shell, or words where there is no shell.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "words", value_parser = NonEmptyStringValueParser::new())]
+    command: Option<String>,
     /// Name of the probe: metrics are named after it (default: the program of the command).
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
     /// Type of the probe, as in test.type: it decides how bad a failure is.
-    #[arg(long = "type", id = "type", value_name = "TYPE", default_value = "integration")]
+    #[arg(long = "type", id = "type", value_name = "TYPE", default_value = "integration", value_parser = NonEmptyStringValueParser::new())]
     kind: String,
     /// What is tested; the host tag of all metrics (default: the variable HOST, else the name of this machine).
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
     /// A further tag of all metrics: key:value or a word. May be repeated.
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = NonEmptyStringValueParser::new())]
     tag: Vec<String>,
     /// How often the check is tried until it passes.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -78,7 +82,7 @@ pub(super) struct HarnessArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "5m")]
     timeout: Duration,
     /// Run after each attempt: a command of the shell, or words where there is no shell.
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     cleanup: Option<String>,
     /// How long the cleanup may take.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1m")]
@@ -87,7 +91,7 @@ pub(super) struct HarnessArgs {
     #[arg(long)]
     nagios: bool,
     /// Checks from a YAML file, in the place of a command.
-    #[arg(long, value_name = "FILE", conflicts_with = "command")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["words", "command"])]
     checks: Option<PathBuf>,
     /// Where is kept what is open and what is not sent yet; without one, nothing outlives the run.
     #[arg(long, value_name = "DIR")]
@@ -106,7 +110,7 @@ pub(super) struct HarnessArgs {
 /// The harness cannot do its job.
 #[derive(Debug, thiserror::Error)]
 enum HarnessError {
-    #[error("there is nothing to try: no command after --, and no --checks")]
+    #[error("there is nothing to try: no command after --, no --command and no --checks")]
     Nothing,
     #[error("cannot {operation}")]
     Start { operation: &'static str, source: std::io::Error },

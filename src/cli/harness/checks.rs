@@ -22,7 +22,7 @@ use crate::probe::Identity;
 /// Bytes of a file of checks.
 const LARGEST: u64 = 1 << 20;
 
-/// The shell that a cleanup is written for.
+/// The shell that a command in one text is written for.
 const SHELL: &str = "/bin/sh";
 
 /// Begins a value that stands for a variable's.
@@ -57,8 +57,11 @@ pub(super) fn probes(args: &HarnessArgs, environment: &Environment) -> Result<Ve
     if let Some(path) = &args.checks {
         return Ok(of_file(path, args, environment)?);
     }
-    let Some(program) = args.command.first() else { return Err(HarnessError::Nothing.into()) };
-    let command = CommandCheck::arguments(args.command.clone());
+    let (command, program) = match (args.words.first(), &args.command) {
+        (Some(program), _) => (CommandCheck::arguments(args.words.clone()), program.as_str()),
+        (None, Some(text)) => (command_of(text), text.split_whitespace().next().unwrap_or_default()),
+        (None, None) => return Err(HarnessError::Nothing.into()),
+    };
     let command = if args.nagios { command.as_plugin() } else { command };
     let file_name = Path::new(program).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = args.name.clone().unwrap_or(file_name);
@@ -119,6 +122,9 @@ fn probe(
         Some(text) => duration::parse(text).map_err(|error| format!("{key}: {error}")),
         None => Ok(flag),
     };
+    if name.trim().is_empty() {
+        return Err("name: expected a name, which metrics and alerts are told by, got none".to_owned());
+    }
     let attempts = entry.attempts.unwrap_or(args.attempts);
     if !(1..=1000).contains(&attempts) {
         return Err(format!("attempts: expected a number from 1 to 1000, got {attempts}"));
@@ -140,13 +146,13 @@ fn probe(
         },
         all_attempts: entry.all_attempts.unwrap_or(args.all_attempts),
         timeout: time("timeout", entry.timeout.as_deref(), args.timeout)?,
-        cleanup: cleanup.as_deref().map(cleanup_command),
+        cleanup: cleanup.as_deref().map(command_of),
         cleanup_timeout: time("cleanup_timeout", entry.cleanup_timeout.as_deref(), args.cleanup_timeout)?,
     })
 }
 
 /// An image may hold nothing but the programs themselves.
-fn cleanup_command(text: &str) -> CommandCheck {
+fn command_of(text: &str) -> CommandCheck {
     if Path::new(SHELL).exists() {
         CommandCheck::shell(text)
     } else {
@@ -191,6 +197,17 @@ mod tests {
         assert_eq!((probe.retries.count, probe.cleanup.is_some()), (1, true));
         let unnamed = HarnessArgs::try_parse_from(["docker-test-harness", "--", "/checks/login.py"]).unwrap();
         assert_eq!(probes(&unnamed, &environment).unwrap()[0].identity.name, "login");
+    }
+
+    #[test]
+    fn a_command_in_one_text_is_named_after_its_program_and_a_probe_has_a_name() {
+        let nothing = Environment::from_pairs::<&str, &str>([]);
+        let named =
+            |words: &[&str]| probes(&args(words), &nothing).map(|probes| probes[0].identity.name.clone());
+        assert_eq!(named(&["--command", " /checks/login.py --all | cat"]).unwrap(), "login");
+        let error = named(&["--command", "  "]).unwrap_err().chain().join(": ");
+        assert!(error.contains("name: expected a name"), "{error}");
+        assert!(named(&["--", ""]).is_err());
     }
 
     #[test]
