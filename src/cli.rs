@@ -125,7 +125,7 @@ pub fn main(argv: &[OsString]) -> ExitCode {
     let as_started = argv;
     let argv = arguments::normalise(argv, &names, plugin);
     if argv.get(1).is_some_and(|word| word == HARNESS)
-        && let Some(code) = harness::supervised(as_started)
+        && let Some(code) = harness::supervised(as_started, &environment)
     {
         return code;
     }

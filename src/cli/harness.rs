@@ -144,17 +144,17 @@ pub(super) enum Program {
 }
 
 /// As the first process of a container: what its child came to, which is to be started before there are threads.
-pub(super) fn supervised(argv: &[OsString]) -> Option<ExitCode> {
-    init::supervise(argv)
+pub(super) fn supervised(argv: &[OsString], environment: &Environment) -> Option<ExitCode> {
+    init::supervise(argv, environment)
 }
 
 /// Parses `argv` (program name first), runs the check, and says how the process should end.
 #[must_use]
 pub fn main(argv: &[OsString]) -> ExitCode {
-    if let Some(code) = supervised(argv) {
+    let environment = Environment::capture();
+    if let Some(code) = supervised(argv, &environment) {
         return code;
     }
-    let environment = Environment::capture();
     let command = layers::prepare(HarnessArgs::command());
     let layers = Layers { environment: &environment, settings: None };
     let told = layers::parse(command, argv, &layers).and_then(|words| {
