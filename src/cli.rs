@@ -216,12 +216,18 @@ fn tip(error: &clap::Error) -> Option<&'static str> {
         _ => None,
     };
     let argument = named(ContextKind::InvalidArg)?;
-    let takes_command = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => usage.to_string().contains("[-- <COMMAND>...]"),
-        _ => false,
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
     };
     match error.kind() {
-        ErrorKind::UnknownArgument if takes_command && !argument.starts_with('-') => {
+        ErrorKind::UnknownArgument if argument.starts_with('-') || !usage.contains("[-- <COMMAND>...]") => {
+            None
+        }
+        ErrorKind::UnknownArgument if usage.contains(HARNESS) => {
+            Some("the command stands after `--`: docker-test-harness -- COMMAND ARG…")
+        }
+        ErrorKind::UnknownArgument => {
             Some("the command of the test stands after `--`: docker-test IMAGE -- COMMAND ARG…")
         }
         _ => None,

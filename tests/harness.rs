@@ -290,6 +290,9 @@ fn what_the_harness_cannot_do_is_125_and_says_nothing_about_the_service() {
         (&[], "there is nothing to try"),
         (&["--attempts", "0", "--", "true"], "--attempts"),
         (&["--checks", "gone.yaml"], "gone.yaml"),
+        (&["./test.sh", "--all"], "tip: the command stands after `--`: docker-test-harness -- COMMAND"),
+        (&["--", ""], "there is nothing to try"),
+        (&["--timeout", "0s", "--", "true"], "--timeout"),
     ] {
         let output = run(directory.path(), &[], words);
         assert_code(&output, 125);
@@ -345,6 +348,36 @@ fn a_signal_ends_the_command_and_all_it_started_and_the_cleanup_is_run() {
     assert!(directory.path().join("cleaned").exists());
     let grandchild = std::fs::read_to_string(directory.path().join("began")).unwrap();
     assert!(!Path::new("/proc").join(grandchild.trim()).exists(), "{grandchild} lives on");
+}
+
+#[test]
+fn a_second_signal_ends_everything_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = "trap '' TERM; echo $$ > began; while :; do sleep 0.05; done";
+    let words = ["--cleanup", "touch cleaned", "--", "sh", "-c", script];
+    let child = harness(directory.path(), &[], &words).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = begun(child.unwrap(), &directory.path().join("began"));
+    std::thread::sleep(Duration::from_millis(100));
+    let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let asked = Instant::now();
+    for _ in 0..2 {
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{:?}", output.status.signal());
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "it waited for the grace period: {:?}",
+        asked.elapsed()
+    );
+    assert!(!directory.path().join("cleaned").exists());
+    let command = std::fs::read_to_string(directory.path().join("began")).unwrap();
+    let gone = || !Path::new("/proc").join(command.trim()).exists();
+    while !gone() && asked.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(gone(), "{command} lives on");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::flags::layers::{self, Layers, ParseError};
 use super::flags::output::Format;
 use super::{connect, plugin, terminal};
-use crate::check::{Surroundings, Tester};
+use crate::check::{Check, Surroundings, Tester};
 use crate::engine::glance::Glance;
 use crate::environment::Environment;
 use crate::error::{Category, Diagnose, Failure};
@@ -79,13 +79,13 @@ pub(super) struct HarnessArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1s")]
     backoff: Duration,
     /// How long one attempt may take.
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "5m")]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit, default_value = "5m")]
     timeout: Duration,
     /// Run after each attempt: a command of the shell, or words where there is no shell.
     #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     cleanup: Option<String>,
     /// How long the cleanup may take.
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1m")]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit, default_value = "1m")]
     cleanup_timeout: Duration,
     /// The command is a plugin of Nagios: 0 ok, 1 warning, 2 critical, 3 unknown, and performance data.
     #[arg(long)]
@@ -197,11 +197,12 @@ async fn execute(args: HarnessArgs, environment: Environment, program: Program) 
     let asked = interrupts.clone();
     let code = tokio::select! {
         code = work(args, environment, program, &stop) => code?,
-        never = async {
+        // Who asks twice does not want to wait: what runs is killed, and no cleanup follows.
+        forced = async {
             signal::wait_for(&mut interrupts, 1).await;
             stop.cancel();
-            std::future::pending::<std::convert::Infallible>().await
-        } => match never {},
+            signal::wait_for(&mut interrupts, 2).await
+        } => ExitCode::Signal(forced.signal),
     };
     Ok(if stop.is_cancelled() { ExitCode::Signal(asked.borrow().signal) } else { code })
 }
@@ -339,7 +340,9 @@ fn surroundings(
         Surroundings::new(variables.collect(), environment.current_dir().to_owned(), roots)?;
     surroundings.output = output;
     surroundings.engine = Some(Glance::new(environment.clone(), connect::runtime_dir(environment)));
-    surroundings.tester = tester(program);
+    if probes.iter().any(|probe| matches!(probe.check, Check::Image(_))) {
+        surroundings.tester = tester(program);
+    }
     Ok(surroundings)
 }
 

@@ -62,6 +62,9 @@ pub(super) fn probes(args: &HarnessArgs, environment: &Environment) -> Result<Ve
         (None, Some(text)) => (command_of(text), text.split_whitespace().next().unwrap_or_default()),
         (None, None) => return Err(HarnessError::Nothing.into()),
     };
+    if program.trim().is_empty() {
+        return Err(HarnessError::Nothing.into());
+    }
     let command = if args.nagios { command.as_plugin() } else { command };
     let file_name = Path::new(program).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = args.name.clone().unwrap_or(file_name);
@@ -119,7 +122,9 @@ fn probe(
     environment: &Environment,
 ) -> Result<Probe, String> {
     let time = |key: &str, text: Option<&str>, flag: Duration| match text {
-        Some(text) => duration::parse(text).map_err(|error| format!("{key}: {error}")),
+        // Only a wait may be nothing.
+        Some(text) if key == "backoff" => duration::parse(text).map_err(|error| format!("{key}: {error}")),
+        Some(text) => duration::parse_limit(text).map_err(|error| format!("{key}: {error}")),
         None => Ok(flag),
     };
     if name.trim().is_empty() {
@@ -205,9 +210,12 @@ mod tests {
         let named =
             |words: &[&str]| probes(&args(words), &nothing).map(|probes| probes[0].identity.name.clone());
         assert_eq!(named(&["--command", " /checks/login.py --all | cat"]).unwrap(), "login");
-        let error = named(&["--command", "  "]).unwrap_err().chain().join(": ");
+        for words in [&["--command", "  "][..], &["--", ""], &["--", " ", "a"]] {
+            let error = named(words).unwrap_err().chain().join(": ");
+            assert!(error.contains("there is nothing to try"), "{error}");
+        }
+        let error = named(&["--name", " ", "--", "true"]).unwrap_err().chain().join(": ");
         assert!(error.contains("name: expected a name"), "{error}");
-        assert!(named(&["--", ""]).is_err());
     }
 
     #[test]
@@ -236,6 +244,8 @@ mod tests {
                 "checks.a.attempts: expected a number from 1 to 1000, got 0",
             ),
             ("checks: {a: {tcp: 'x:1', timeout: soon}}", "checks.a.timeout: "),
+            ("checks: {a: {tcp: 'x:1', timeout: 0s}}", "checks.a.timeout: "),
+            ("checks: {'': {tcp: 'x:1'}}", "expected a name"),
             ("checks: {a: {tpc: 'x:1'}}", "checks.a: unknown field `tpc`"),
             (
                 "checks: {a: {attempts: 2}}",
