@@ -26,6 +26,7 @@ mod state;
 mod suite_file;
 mod table;
 mod terminal;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -86,6 +87,8 @@ enum Command {
     Prune(prune::PruneArgs),
     /// Look at engine, builder, credentials and permissions, with a hint for each finding.
     Doctor(doctor::DoctorArgs),
+    /// Run probes of live services when they are due, and tell of what they come to.
+    Watch(Box<watch::WatchArgs>),
     /// Print the completion script of a shell.
     Completions(completions::CompletionsArgs),
     /// Print the manual page.
@@ -126,7 +129,7 @@ pub fn main(argv: &[OsString]) -> ExitCode {
     let as_started = argv;
     let argv = arguments::normalise(argv, &names, plugin);
     if argv.get(1).is_some_and(|word| word == HARNESS)
-        && let Some(code) = harness::supervised(as_started)
+        && let Some(code) = harness::supervised(as_started, &environment)
     {
         return code;
     }
@@ -217,12 +220,18 @@ fn tip(error: &clap::Error) -> Option<&'static str> {
         _ => None,
     };
     let argument = named(ContextKind::InvalidArg)?;
-    let takes_command = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => usage.to_string().contains("[-- <COMMAND>...]"),
-        _ => false,
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
     };
     match error.kind() {
-        ErrorKind::UnknownArgument if takes_command && !argument.starts_with('-') => {
+        ErrorKind::UnknownArgument if argument.starts_with('-') || !usage.contains("[-- <COMMAND>...]") => {
+            None
+        }
+        ErrorKind::UnknownArgument if usage.contains(HARNESS) => {
+            Some("the command stands after `--`: docker-test-harness -- COMMAND ARG…")
+        }
+        ErrorKind::UnknownArgument => {
             Some("the command of the test stands after `--`: docker-test IMAGE -- COMMAND ARG…")
         }
         _ => None,
@@ -251,6 +260,10 @@ fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
         }
         Command::Generate(args) => application
             .block_on(OnSignal::End, async move |app| Box::pin(generate::execute(*args, app)).await),
+        Command::Watch(args) => {
+            let on_signal = if args.is_once() { OnSignal::WindUp } else { OnSignal::Serve };
+            application.block_on(on_signal, async move |app| Box::pin(watch::execute(*args, app)).await)
+        }
         Command::Results(args) => {
             application.block_on(OnSignal::End, async move |app| results::execute(args, app).await)
         }

@@ -74,8 +74,10 @@ fn listen_for(kinds: &[(SignalKind, u8)]) -> std::io::Result<(Canceller, Receive
 
 /// Resolves with the state once at least `count` requests have come in; never where nobody can ask any more.
 pub async fn wait_for(receiver: &mut Receiver, count: u32) -> Interrupts {
-    match receiver.wait_for(|state| state.count >= count).await {
-        Ok(state) => *state,
+    // The guard must not be held while it is waited for.
+    let state = receiver.wait_for(|state| state.count >= count).await.map(|state| *state);
+    match state {
+        Ok(state) => state,
         Err(_) => std::future::pending().await,
     }
 }

@@ -86,6 +86,8 @@ fn help_of_every_subcommand_names_flags_defaults_and_variables() {
     world.run(&["history", "--help"]).success().stdout_eq(file!["snapshots/help-history.txt"]);
     world.run(&["history", "show", "--help"]).success().stdout_eq(file!["snapshots/help-history-show.txt"]);
     world.run(&["history", "tests", "--help"]).success().stdout_eq(file!["snapshots/help-history-tests.txt"]);
+    world.run(&["harness", "--help"]).success().stdout_eq(file!["snapshots/help-harness.txt"]);
+    world.run(&["help", "harness"]).success().stdout_eq(file!["snapshots/help-harness.txt"]);
     world.run(&["results", "--help"]).success().stdout_eq(file!["snapshots/help-results.txt"]);
     world.run(&["prune", "--help"]).success().stdout_eq(file!["snapshots/help-prune.txt"]);
     world.run(&["doctor", "--help"]).success().stdout_eq(file!["snapshots/help-doctor.txt"]);
@@ -518,6 +520,7 @@ fn every_shell_gets_a_script_that_knows_every_subcommand() {
             "init",
             "history",
             "results",
+            "harness",
             "prune",
             "doctor",
             "completions",
@@ -822,7 +825,7 @@ fn help_about_what_is_not_there_says_what_there_is() {
     world.run(&["help", "help"]).success().stdout_eq(file!["snapshots/help.txt"]);
     world.run(&["help", "biuld"]).code(125).stdout_eq("").stderr_eq(str![[r#"
 docker-test: there is no subcommand `biuld`
-  hint: did you mean `build`? There are run, build, inspect, generate, list, init, history, results, report, prune, doctor, completions, man
+  hint: did you mean `build`? There are run, build, inspect, generate, list, init, history, results, report, harness, prune, doctor, completions, man
 
 "#]]);
 }

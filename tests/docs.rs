@@ -291,6 +291,8 @@ fn the_harness_is_documented_with_every_flag_and_its_variable() {
     let text = read("docs/harness.md");
     let flags = flags_in_help_of("docker-test-harness");
     assert!(flags.len() > 10, "{flags:?}");
+    assert_eq!(flags, flags_of("harness"), "the subcommand has the same");
+    assert!(read("docs/cli.md").contains("`docker-test harness"));
     for flag in flags.iter().filter(|flag| !matches!(flag.as_str(), "help" | "version")) {
         assert!(text.contains(&format!("| `--{flag}")), "docs/harness.md has no row for --{flag}");
         let variable = format!("`DOCKER_TEST_{}`", flag.replace('-', "_").to_uppercase());

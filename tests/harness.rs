@@ -290,6 +290,9 @@ fn what_the_harness_cannot_do_is_125_and_says_nothing_about_the_service() {
         (&[], "there is nothing to try"),
         (&["--attempts", "0", "--", "true"], "--attempts"),
         (&["--checks", "gone.yaml"], "gone.yaml"),
+        (&["./test.sh", "--all"], "tip: the command stands after `--`: docker-test-harness -- COMMAND"),
+        (&["--", ""], "there is nothing to try"),
+        (&["--timeout", "0s", "--", "true"], "--timeout"),
     ] {
         let output = run(directory.path(), &[], words);
         assert_code(&output, 125);
@@ -348,6 +351,36 @@ fn a_signal_ends_the_command_and_all_it_started_and_the_cleanup_is_run() {
 }
 
 #[test]
+fn a_second_signal_ends_everything_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = "trap '' TERM; echo $$ > began; while :; do sleep 0.05; done";
+    let words = ["--cleanup", "touch cleaned", "--", "sh", "-c", script];
+    let child = harness(directory.path(), &[], &words).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = begun(child.unwrap(), &directory.path().join("began"));
+    std::thread::sleep(Duration::from_millis(100));
+    let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let asked = Instant::now();
+    for _ in 0..2 {
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{:?}", output.status.signal());
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "it waited for the grace period: {:?}",
+        asked.elapsed()
+    );
+    assert!(!directory.path().join("cleaned").exists());
+    let command = std::fs::read_to_string(directory.path().join("began")).unwrap();
+    let gone = || !Path::new("/proc").join(command.trim()).exists();
+    while !gone() && asked.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(gone(), "{command} lives on");
+}
+
+#[test]
 fn a_check_with_attempts_of_its_own_is_told_with_these() {
     let directory = tempfile::tempdir().unwrap();
     let checks = "checks: { late: { command: 'test -e there || { touch there; false; }', attempts: 3, backoff: 10ms } }\n";
@@ -355,4 +388,192 @@ fn a_check_with_attempts_of_its_own_is_told_with_these() {
     let output = run(directory.path(), &[], &["--checks", "checks.yaml"]);
     assert_code(&output, 0);
     assert!(text(&output.stderr).contains("late: passed on attempt 2 of 3"), "{}", text(&output.stderr));
+}
+
+/// The harness as a subcommand of docker-test, beside a settings file that is none of its business.
+fn subcommand(directory: &Path, variables: &[(&str, &str)], words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_docker-test"));
+    command
+        .arg("harness")
+        .args(words)
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .envs(variables.iter().copied())
+        .current_dir(directory)
+        .stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn the_subcommand_does_what_the_program_does_and_reads_no_settings() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = directory.path().join("docker-test.yaml");
+    let cases: [(&[&str], &[(&str, &str)]); 8] = [
+        (&["--", "sh", "-c", "echo out; echo err >&2"], &[]),
+        (&["--attempts", "3", "--backoff", "1ms", "--", "sh", "-c", "exit 7"], &[]),
+        (&["--name", "probe", "--", "/no/such/program"], &[]),
+        (&["--attempts", "0", "--", "true"], &[]),
+        (&["--name", "", "--", "true"], &[]),
+        (&["--format"], &[]),
+        (&[], &[("DOCKER_TEST_COMMAND", "echo by a variable | cat"), ("DOCKER_TEST_ATTEMPTS", "1")]),
+        (&["--", "sleep", "1"], &[("DOCKER_TEST_TIMEOUT", "soon")]),
+    ];
+    for text in ["version: 1\ndefaults:\n  timeout: 1ms\n  format: json\n", "no: settings: at all"] {
+        std::fs::write(&settings, text).unwrap();
+        for (words, variables) in cases {
+            let alone = run(directory.path(), variables, words);
+            let within = subcommand(directory.path(), variables, words).output().unwrap();
+            assert_eq!(alone.status.code(), within.status.code(), "{words:?}: {within:?}");
+            assert_eq!(alone.stdout, within.stdout, "{words:?}");
+            let usage = |bytes: &[u8]| {
+                text_of(bytes).replace("Usage: docker-test-harness", "Usage: docker-test harness")
+            };
+            assert_eq!(usage(&alone.stderr), usage(&within.stderr), "{words:?}");
+        }
+    }
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn as_a_plugin_of_docker_the_host_tag_is_no_engine_and_an_engine_is_no_host_tag() {
+    let directory = tempfile::tempdir().unwrap();
+    let plugin = |words: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_docker-test"))
+            .args(words)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND", "/usr/bin/docker")
+            .current_dir(directory.path())
+            .output()
+            .unwrap()
+    };
+    let tagged = plugin(&["test", "harness", "--host", "db.staging", "--format", "json", "--", "true"]);
+    assert_code(&tagged, 0);
+    let runs: Value = serde_json::from_slice(&tagged.stdout).unwrap();
+    assert_eq!(runs[0]["probe"]["host"], "db.staging");
+    let refused = plugin(&["--host", "tcp://a:1", "test", "harness", "--", "true"]);
+    assert_code(&refused, 125);
+    assert!(text(&refused.stderr).contains("unexpected argument '-H'"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn a_job_that_sets_only_variables_is_a_whole_probe() {
+    let directory = tempfile::tempdir().unwrap();
+    let (datadog, pagerduty) = (Vendor::start(202), Vendor::start(202));
+    let (datadog_url, pagerduty_url) = (datadog.url(), pagerduty.url());
+    let variables = [
+        ("DOCKER_TEST_COMMAND", "echo \"$DOCKER_TEST_NAME\"; exit 3"),
+        ("DOCKER_TEST_NAME", "shop.checkout"),
+        ("DOCKER_TEST_TYPE", "security"),
+        ("DOCKER_TEST_HOST", "shop.staging"),
+        ("HOST", "not.this.one"),
+        ("DOCKER_TEST_TAG", "team:shop\ntier:1"),
+        ("DOCKER_TEST_ATTEMPTS", "3"),
+        ("DOCKER_TEST_BACKOFF", "1ms"),
+        ("DOCKER_TEST_TIMEOUT", "30s"),
+        ("DOCKER_TEST_CLEANUP", "echo x >> cleaned"),
+        ("DOCKER_TEST_CLEANUP_TIMEOUT", "30s"),
+        ("DOCKER_TEST_STATE_DIR", "state"),
+        ("DOCKER_TEST_SEND_TIMEOUT", "20s"),
+        ("DOCKER_TEST_FORMAT", "json"),
+        ("DD_API_KEY", API_KEY),
+        ("DD_URL", datadog_url.as_str()),
+        ("PAGERDUTY_ROUTING_KEY", KEY),
+        ("PAGERDUTY_URL", pagerduty_url.as_str()),
+    ];
+    let output = run(directory.path(), &variables, &[]);
+    assert_code(&output, 1);
+    let runs: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let probe = &runs[0]["probe"];
+    assert_eq!((&probe["name"], &probe["type"]), (&"shop.checkout".into(), &"security".into()));
+    assert_eq!(probe["tags"], serde_json::json!(["team:shop", "tier:1"]));
+    assert_eq!(runs[0]["attempts"].as_array().unwrap().len(), 3);
+    assert_eq!(std::fs::read_to_string(directory.path().join("cleaned")).unwrap(), "x\nx\nx\n");
+    assert!(directory.path().join("state").is_dir());
+    let page = pagerduty.take("/v2/enqueue").remove(0).json();
+    assert_eq!(
+        (&page["event_action"], &page["payload"]["source"]),
+        (&"trigger".into(), &"shop.staging".into())
+    );
+    let series = datadog.take("/api/v2/series");
+    assert!(series.iter().any(|body| body.body.contains("shop.checkout.failure")), "{series:?}");
+}
+
+#[test]
+fn two_things_to_try_are_one_too_many() {
+    let directory = tempfile::tempdir().unwrap();
+    for (variables, words) in [
+        (&[][..], &["--command", "true", "--", "true"][..]),
+        (&[("DOCKER_TEST_COMMAND", "true"), ("DOCKER_TEST_CHECKS", "a.yaml")], &[]),
+    ] {
+        assert_code(&run(directory.path(), variables, words), 125);
+    }
+    // What is said higher up goes before what is said lower down.
+    let above = run(
+        directory.path(),
+        &[("DOCKER_TEST_COMMAND", "false"), ("DOCKER_TEST_CHECKS", "gone")],
+        &["--", "true"],
+    );
+    assert_code(&above, 0);
+}
+
+#[test]
+fn an_engine_that_does_not_answer_is_no_failure_of_a_container() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("checks.yaml"), "checks: { web: { docker: web-1 } }\n").unwrap();
+    let vendor = Vendor::start(202);
+    let url = vendor.url();
+    let variables = [
+        ("DOCKER_HOST", "unix:///nowhere/docker.sock"),
+        ("PAGERDUTY_ROUTING_KEY", KEY),
+        ("PAGERDUTY_URL", url.as_str()),
+    ];
+    let output = run(directory.path(), &variables, &["--checks", "checks.yaml"]);
+    assert_code(&output, 125);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("web: cannot ask the engine: cannot reach an engine at unix:///nowhere/docker.sock"),
+        "{said}"
+    );
+    assert!(said.contains("hint: is the engine running"), "{said}");
+}
+
+#[test]
+fn an_image_is_tested_by_the_docker_test_that_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bin");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(directory.path().join("checks.yaml"), "checks: { smoke: { image: 'shop:1' } }\n").unwrap();
+    let words = ["--checks", "checks.yaml", "--attempts", "1"];
+    let path_only = path.to_str().unwrap();
+    let variables = [("PATH", path_only), ("DOCKER_HOST", "unix:///nowhere/docker.sock")];
+    let missing = run(directory.path(), &variables, &words);
+    assert_code(&missing, 125);
+    assert!(
+        text(&missing.stderr).contains("cannot start the command docker-test"),
+        "{}",
+        text(&missing.stderr)
+    );
+    // The subcommand needs no PATH for it.
+    let own = subcommand(directory.path(), &variables, &words).output().unwrap();
+    assert_code(&own, 125);
+    let said = text(&own.stderr);
+    assert!(said.contains("smoke: cannot test the image `shop:1`: cannot reach an engine"), "{said}");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_docker-test"), path.join("docker-test")).unwrap();
+    let found = run(directory.path(), &variables, &words);
+    assert!(text(&found.stderr).contains("smoke: cannot test the image `shop:1`"), "{}", text(&found.stderr));
+}
+
+#[test]
+fn output_of_any_kind_and_size_passes_through_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = "head -c 3000000 /dev/zero | tr '\\0' '\\377'; printf '\\000\\033[31m'; exit 1";
+    let output = run(directory.path(), &[("DOCKER_TEST_ATTEMPTS", "1")], &["--", "sh", "-c", script]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout.len(), 3_000_006);
+    assert!(output.stdout.ends_with(b"\xff\0\x1b[31m"));
+    assert!(output.stderr.len() < 8192 && !output.stderr.contains(&0x1b), "{}", text_of(&output.stderr));
 }

@@ -15,13 +15,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use tokio_util::sync::CancellationToken;
 
 use super::flags::layers::{self, Layers, ParseError};
 use super::flags::output::Format;
 use super::{connect, plugin, terminal};
-use crate::check::{Surroundings, Tester};
+use crate::check::{Check, Surroundings, Tester};
 use crate::engine::glance::Glance;
 use crate::environment::Environment;
 use crate::error::{Category, Diagnose, Failure};
@@ -53,18 +54,21 @@ use told::Told;
 pub(super) struct HarnessArgs {
     /// The command that is tried, with its arguments.
     #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
+    words: Vec<String>,
+    /// The command as one text: a command of the shell, or words where there is no shell.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "words", value_parser = NonEmptyStringValueParser::new())]
+    command: Option<String>,
     /// Name of the probe: metrics are named after it (default: the program of the command).
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
     /// Type of the probe, as in test.type: it decides how bad a failure is.
-    #[arg(long = "type", id = "type", value_name = "TYPE", default_value = "integration")]
+    #[arg(long = "type", id = "type", value_name = "TYPE", default_value = "integration", value_parser = NonEmptyStringValueParser::new())]
     kind: String,
     /// What is tested; the host tag of all metrics (default: the variable HOST, else the name of this machine).
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
     /// A further tag of all metrics: key:value or a word. May be repeated.
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = NonEmptyStringValueParser::new())]
     tag: Vec<String>,
     /// How often the check is tried until it passes.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -76,19 +80,19 @@ pub(super) struct HarnessArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1s")]
     backoff: Duration,
     /// How long one attempt may take.
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "5m")]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit, default_value = "5m")]
     timeout: Duration,
     /// Run after each attempt: a command of the shell, or words where there is no shell.
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     cleanup: Option<String>,
     /// How long the cleanup may take.
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1m")]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit, default_value = "1m")]
     cleanup_timeout: Duration,
     /// The command is a plugin of Nagios: 0 ok, 1 warning, 2 critical, 3 unknown, and performance data.
     #[arg(long)]
     nagios: bool,
     /// Checks from a YAML file, in the place of a command.
-    #[arg(long, value_name = "FILE", conflicts_with = "command")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["words", "command"])]
     checks: Option<PathBuf>,
     /// Where is kept what is open and what is not sent yet; without one, nothing outlives the run.
     #[arg(long, value_name = "DIR")]
@@ -107,7 +111,7 @@ pub(super) struct HarnessArgs {
 /// The harness cannot do its job.
 #[derive(Debug, thiserror::Error)]
 enum HarnessError {
-    #[error("there is nothing to try: no command after --, and no --checks")]
+    #[error("there is nothing to try: no command after --, no --command and no --checks")]
     Nothing,
     #[error("cannot {operation}")]
     Start { operation: &'static str, source: std::io::Error },
@@ -141,17 +145,17 @@ pub(super) enum Program {
 }
 
 /// As the first process of a container: what its child came to, which is to be started before there are threads.
-pub(super) fn supervised(argv: &[OsString]) -> Option<ExitCode> {
-    init::supervise(argv)
+pub(super) fn supervised(argv: &[OsString], environment: &Environment) -> Option<ExitCode> {
+    init::supervise(argv, environment)
 }
 
 /// Parses `argv` (program name first), runs the check, and says how the process should end.
 #[must_use]
 pub fn main(argv: &[OsString]) -> ExitCode {
-    if let Some(code) = supervised(argv) {
+    let environment = Environment::capture();
+    if let Some(code) = supervised(argv, &environment) {
         return code;
     }
-    let environment = Environment::capture();
     let command = layers::prepare(HarnessArgs::command());
     let layers = Layers { environment: &environment, settings: None };
     let told = layers::parse(command, argv, &layers).and_then(|words| {
@@ -194,11 +198,12 @@ async fn execute(args: HarnessArgs, environment: Environment, program: Program) 
     let asked = interrupts.clone();
     let code = tokio::select! {
         code = work(args, environment, program, &stop) => code?,
-        never = async {
+        // Who asks twice does not want to wait: what runs is killed, and no cleanup follows.
+        forced = async {
             signal::wait_for(&mut interrupts, 1).await;
             stop.cancel();
-            std::future::pending::<std::convert::Infallible>().await
-        } => match never {},
+            signal::wait_for(&mut interrupts, 2).await
+        } => ExitCode::Signal(forced.signal),
     };
     Ok(if stop.is_cancelled() { ExitCode::Signal(asked.borrow().signal) } else { code })
 }
@@ -347,7 +352,9 @@ fn surroundings(
         Surroundings::new(variables.collect(), environment.current_dir().to_owned(), roots)?;
     surroundings.output = output;
     surroundings.engine = Some(Glance::new(environment.clone(), connect::runtime_dir(environment)));
-    surroundings.tester = tester(program);
+    if probes.iter().any(|probe| matches!(probe.check, Check::Image(_))) {
+        surroundings.tester = tester(program);
+    }
     Ok(surroundings)
 }
 

@@ -30,7 +30,7 @@ use crate::metadata::duration;
 use crate::notify::outbox::Flushed;
 use crate::probe::Verdict;
 use crate::signal;
-use crate::watch::{Daemon, Input, Source, board, following};
+use crate::watch::{Daemon, Input, board};
 
 /// Inputs that may wait for the daemon.
 const INPUTS: usize = 256;
@@ -117,6 +117,13 @@ impl Diagnose for WatchError {
     }
 }
 
+impl WatchArgs {
+    /// Whether it ends by itself.
+    pub(super) const fn is_once(&self) -> bool {
+        self.once || self.dry_run
+    }
+}
+
 fn label_filter(text: &str) -> Result<String, String> {
     let label = text.strip_prefix("label=").filter(|label| !label.is_empty() && !label.starts_with('='));
     label.map(str::to_owned).ok_or_else(|| "expected label=NAME or label=NAME=VALUE".to_owned())
@@ -136,7 +143,9 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
     let opened = reporting::open(Some(&state))?;
     if let Some(problem) = &opened.problem {
         let state = state.display();
-        lines::say(&format!("the state in {state} cannot be used, and the daemon goes on without: {problem}"));
+        lines::say(&format!(
+            "the state in {state} cannot be used, and the daemon goes on without: {problem}"
+        ));
     }
     let (store, lasts) = (opened.store.clone(), opened.lasts);
     let page = page::open(&args, token).await?;
@@ -146,8 +155,7 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
     let (board, desk) = board::board(store);
     let observer = lines::observer(args.format, args.verbose, Arc::clone(&means.redactor));
     let host = configured.host.clone();
-    let mut daemon =
-        Daemon::new(means, desk, sinks, host, Arc::new(Timestamp::now), observer).await?;
+    let mut daemon = Daemon::new(means, desk, sinks, host, Arc::new(Timestamp::now), observer).await?;
     let (inputs, mut taken) = mpsc::channel(INPUTS);
     let stop = CancellationToken::new();
     let code = if args.once {
@@ -172,11 +180,10 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
         // It was asked to end, and did so in order.
         ExitCode::Success
     };
-    for Flushed { sink, waiting, reason, .. } in
-        daemon.means().reporting.finish(args.send_timeout).await
-    {
+    for Flushed { sink, waiting, reason, .. } in daemon.means().reporting.finish(args.send_timeout).await {
         if waiting > 0 {
-            let fate = if lasts { "the next start sends it" } else { "it is lost, without a state directory" };
+            let fate =
+                if lasts { "the next start sends it" } else { "it is lost, without a state directory" };
             let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
             lines::say(&format!("{sink} has not taken everything{why}: {fate}"));
         }
@@ -250,7 +257,8 @@ fn lock(state: &Path) -> Result<File, Failure> {
         move |source| WatchError::Inaccessible { operation, path, source }
     };
     std::fs::create_dir_all(state).map_err(failed("create"))?;
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed("open"))?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(failed("open"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(WatchError::Locked(state.to_owned()).into()),

@@ -164,6 +164,10 @@ impl Entry {
             let problem = format!("expected one of the keys {}, got none of them", KINDS.join(", "));
             return Err(EntryError { key: "", problem, hint: None });
         };
+        if name.trim().is_empty() {
+            let problem = "expected a name, which metrics and alerts are told by, got none".to_owned();
+            return Err(EntryError { key: "name", problem, hint: None });
+        }
         let within = |command: CommandCheck| match directory {
             Some(directory) => command.within(directory),
             None => command,
@@ -195,7 +199,7 @@ impl Entry {
             retries: Retries { count: attempts - 1, backoff },
             all_attempts: self.all_attempts.unwrap_or(defaults.all_attempts),
             timeout,
-            cleanup: cleanup.map(cleanup_command).map(within),
+            cleanup: cleanup.map(command_of).map(within),
             cleanup_timeout,
         })
     }
@@ -216,8 +220,10 @@ fn time(
     text.map_or(Ok(default), |text| parse(text).map_err(|error| EntryError::time(key, &error)))
 }
 
-/// An image may hold nothing but the programs themselves.
-fn cleanup_command(text: &str) -> CommandCheck {
+/// A command in one text: for the shell, or split into words where there is none, because an image may hold nothing but
+/// the programs themselves.
+#[must_use]
+pub fn command_of(text: &str) -> CommandCheck {
     if Path::new(SHELL).exists() {
         CommandCheck::shell(text)
     } else {

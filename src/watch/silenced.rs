@@ -16,43 +16,43 @@ const AHEAD: i64 = 31 * 24 * 60 * 60;
 
 /// A silence that somebody asked for, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub(super) struct Asked {
     /// Which probes: a pattern for names.
-    pub probes: String,
+    pub(super) probes: String,
     /// From when to when, and why.
     #[serde(flatten)]
-    pub silence: Silence,
+    pub(super) silence: Silence,
 }
 
 /// All that is silenced.
 #[derive(Debug, Default)]
-pub struct Silences {
+pub(super) struct Silences {
     rules: Vec<SilenceRule>,
     asked: Vec<(String, Asked, NamePattern)>,
 }
 
 impl Silences {
     /// Puts the rules of a file in the place of those before.
-    pub fn set_rules(&mut self, rules: Vec<SilenceRule>) {
+    pub(super) fn set_rules(&mut self, rules: Vec<SilenceRule>) {
         self.rules = rules;
     }
 
     /// Adds one that somebody asked for.
-    pub fn add(&mut self, id: String, asked: Asked) -> Result<(), Invalid> {
+    pub(super) fn add(&mut self, id: String, asked: Asked) -> Result<(), Invalid> {
         let pattern = NamePattern::parse(&asked.probes)?;
         self.asked.push((id, asked, pattern));
         Ok(())
     }
 
     /// Ends one that somebody asked for. Says whether there was one.
-    pub fn lift(&mut self, id: &str) -> bool {
+    pub(super) fn lift(&mut self, id: &str) -> bool {
         let before = self.asked.len();
         self.asked.retain(|(known, ..)| known != id);
         self.asked.len() < before
     }
 
     /// Takes out those that are over, and gives their ids.
-    pub fn take_over(&mut self, now: i64) -> Vec<String> {
+    pub(super) fn take_over(&mut self, now: i64) -> Vec<String> {
         let is_over = |asked: &Asked| asked.silence.is_over(now);
         let over = self.asked.iter().filter(|(_, asked, _)| is_over(asked)).map(|(id, ..)| id.clone());
         let over: Vec<String> = over.collect();
@@ -61,8 +61,7 @@ impl Silences {
     }
 
     /// What bears on a probe at `now`, in Unix seconds; of those who asked, also what is still to begin.
-    #[must_use]
-    pub fn of(&self, probe: &str, now: i64) -> Vec<Silence> {
+    pub(super) fn of(&self, probe: &str, now: i64) -> Vec<Silence> {
         let rules = self.rules.iter().filter(|rule| rule.is_about(probe));
         let asked =
             self.asked.iter().filter(|(_, _, pattern)| pattern.matches(probe) != pattern.is_negated());
@@ -73,8 +72,7 @@ impl Silences {
     }
 
     /// As they are shown: of each rule the time that is now or next.
-    #[must_use]
-    pub fn shown(&self, now: i64) -> Vec<SilenceView> {
+    pub(super) fn shown(&self, now: i64) -> Vec<SilenceView> {
         let rules = self.rules.iter().filter_map(|rule| {
             let silence = rule.between(now, now.saturating_add(AHEAD)).into_iter().next()?;
             Some(SilenceView { id: None, probes: rule.shown(), silence })

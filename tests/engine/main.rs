@@ -20,6 +20,7 @@ mod crash;
 mod deployed;
 mod doctor;
 mod examples;
+mod harness;
 mod hidden;
 mod inspect;
 mod ledger_many;

@@ -13,7 +13,7 @@ use crate::check::{Check, CommandCheck};
 use crate::environment::Environment;
 use crate::error::Failure;
 use crate::harness::Probe;
-use crate::harness::entry::{Defaults, Entry, EntryError};
+use crate::harness::entry::{Defaults, Entry, EntryError, command_of};
 use crate::input;
 
 /// Bytes of a file of checks.
@@ -33,8 +33,14 @@ pub(super) fn probes(args: &HarnessArgs, environment: &Environment) -> Result<Ve
     if let Some(path) = &args.checks {
         return Ok(of_file(path, args, environment)?);
     }
-    let Some(program) = args.command.first() else { return Err(HarnessError::Nothing.into()) };
-    let command = CommandCheck::arguments(args.command.clone());
+    let (command, program) = match (args.words.first(), &args.command) {
+        (Some(program), _) => (CommandCheck::arguments(args.words.clone()), program.as_str()),
+        (None, Some(text)) => (command_of(text), text.split_whitespace().next().unwrap_or_default()),
+        (None, None) => return Err(HarnessError::Nothing.into()),
+    };
+    if program.trim().is_empty() {
+        return Err(HarnessError::Nothing.into());
+    }
     let command = if args.nagios { command.as_plugin() } else { command };
     let file_name = Path::new(program).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = args.name.clone().unwrap_or(file_name);
@@ -148,6 +154,20 @@ mod tests {
     }
 
     #[test]
+    fn a_command_in_one_text_is_named_after_its_program_and_a_probe_has_a_name() {
+        let nothing = Environment::from_pairs::<&str, &str>([]);
+        let named =
+            |words: &[&str]| probes(&args(words), &nothing).map(|probes| probes[0].identity.name.clone());
+        assert_eq!(named(&["--command", " /checks/login.py --all | cat"]).unwrap(), "login");
+        for words in [&["--command", "  "][..], &["--", ""], &["--", " ", "a"]] {
+            let error = named(words).unwrap_err().chain().join(": ");
+            assert!(error.contains("there is nothing to try"), "{error}");
+        }
+        let error = named(&["--name", " ", "--", "true"]).unwrap_err().chain().join(": ");
+        assert!(error.contains("name: expected a name"), "{error}");
+    }
+
+    #[test]
     fn a_file_has_checks_of_many_kinds_and_variables_in_their_values() {
         let environment = Environment::from_pairs([("HOST", "db.staging"), ("AUTH", "Bearer x")]);
         let probes = read(
@@ -173,6 +193,8 @@ mod tests {
                 "checks.a.attempts: expected a number from 1 to 1000, got 0",
             ),
             ("checks: {a: {tcp: 'x:1', timeout: soon}}", "checks.a.timeout: "),
+            ("checks: {a: {tcp: 'x:1', timeout: 0s}}", "checks.a.timeout: "),
+            ("checks: {'': {tcp: 'x:1'}}", "expected a name"),
             ("checks: {a: {tpc: 'x:1'}}", "checks.a: unknown field `tpc`"),
             (
                 "checks: {a: {attempts: 2}}",

@@ -12,6 +12,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::environment::Environment;
 use crate::exit_code::ExitCode;
 
 /// Tells the child what it is.
@@ -19,11 +20,15 @@ pub(super) const MARK: &str = "DOCKER_TEST_HARNESS_CHILD";
 
 /// As process 1: starts the harness as a child, and gives its exit code once it has ended. Elsewhere `None`, and where
 /// it cannot be started: then this process does the work itself.
-pub(super) fn supervise(argv: &[OsString]) -> Option<ExitCode> {
+pub(super) fn supervise(argv: &[OsString], environment: &Environment) -> Option<ExitCode> {
+    let signals = SigSet::all();
     if std::process::id() != 1 {
+        if environment.variable(MARK).is_some() {
+            // What process 1 holds back, its child has inherited: it would hear no signal, nor would its commands.
+            let _unblocked = signals.thread_unblock();
+        }
         return None;
     }
-    let signals = SigSet::all();
     // Before there are threads: they inherit it, and none of them is interrupted.
     signals.thread_block().ok()?;
     let started = start(argv);

@@ -151,7 +151,9 @@ impl Attended {
             let trouble = match connect::connect(&self.flags, &self.app).await {
                 Ok(connection) => {
                     (pause, has_answered) = (FIRST_PAUSE, true);
-                    let error = following::follow(&connection.engine, reader.as_deref(), &self.name, &self.inputs).await;
+                    let error =
+                        following::follow(&connection.engine, reader.as_deref(), &self.name, &self.inputs)
+                            .await;
                     connection.close().await;
                     lost_since = Instant::now();
                     error.to_string()

@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::application::Running;
 use super::super::flags::EngineFlags;
+use super::super::flags::layers;
 use super::super::harness::{machine, named};
 use super::super::{connect, suite_file};
-use super::super::flags::layers;
 use super::{WatchArgs, WatchError, lines};
-use clap::Args as _;
 use crate::check::{Surroundings, Tester};
 use crate::engine::glance::Glance;
 use crate::error::Failure;
@@ -22,11 +21,12 @@ use crate::notify::from_environment;
 use crate::notify::outbox::{Event, Listener, Sink};
 use crate::notify::policy::Policy;
 use crate::notify::send::{self, Sender};
-use crate::report::wording::count;
 use crate::redact::{Redactor, is_secret_name};
+use crate::report::wording::count;
 use crate::watch::following::LabelReader;
 use crate::watch::sinks::Sinks;
-use crate::watch::{Definition, Input, Means, SilenceRule, Source, definitions, labels};
+use crate::watch::{Definition, Input, Means, SilenceRule, Source, definitions};
+use clap::Args as _;
 
 /// What the daemon is configured with.
 pub(super) struct Configured {
@@ -45,7 +45,12 @@ pub(super) struct Configured {
 }
 
 /// Reads it.
-pub(super) fn read(suite: Option<&Path>, filter: &[String], labels: bool, app: &Running) -> Result<Configured, Failure> {
+pub(super) fn read(
+    suite: Option<&Path>,
+    filter: &[String],
+    labels: bool,
+    app: &Running,
+) -> Result<Configured, Failure> {
     let environment = &app.environment;
     let current = environment.current_dir();
     let path = current.join(suite.unwrap_or_else(|| Path::new(suite_file::FILE)));
@@ -99,6 +104,12 @@ impl Configured {
         self.definitions.iter().any(|definition| !definition.triggers.is_empty())
     }
 
+    /// Reads labels of the engine's images and containers.
+    pub(super) fn label_reader(&self) -> Box<LabelReader> {
+        let _filter = &self.filter;
+        Box::new(|_, _, _| Ok(None))
+    }
+
     pub(super) fn redactor(&self) -> Arc<Redactor> {
         Arc::clone(&self.redactor)
     }
@@ -133,8 +144,7 @@ impl Kit {
         let sender = Sender::new(environment, surroundings.resolve())?;
         let opened = Opened { store: self.store.clone(), lasts: self.lasts, problem: None };
         let (sinks, policy) = (configured.sinks.clone(), Policy::clone(&configured.policy));
-        let reporting =
-            Reporting::begin(opened, sinks, sender, policy, self.listener(&configured.redactor));
+        let reporting = Reporting::begin(opened, sinks, sender, policy, self.listener(&configured.redactor));
         Ok(Means { reporting, surroundings, redactor: Arc::clone(&configured.redactor) })
     }
 
@@ -161,7 +171,8 @@ impl Kit {
 fn tester() -> Tester {
     let command = WatchArgs::augment_args(clap::Command::new("watch"));
     let is_own = |arg: &&clap::Arg| {
-        layers::settable(arg) && ["once", "dry_run", "listen", "format", "verbose"].contains(&arg.get_id().as_str())
+        layers::settable(arg)
+            && ["once", "dry_run", "listen", "format", "verbose"].contains(&arg.get_id().as_str())
     };
     let usual = Tester::default();
     Tester {

@@ -48,7 +48,11 @@ fn line(happening: &Happening<'_>, verbose: bool, failing: &mut BTreeSet<String>
         Happening::Ended { run, alerts } => {
             let (verdict, name) = (run.verdict(), &run.probe.name);
             let was_failing = failing.contains(name);
-            if verdict.is_pass() { failing.remove(name) } else { failing.insert(name.clone()) };
+            if verdict.is_pass() {
+                failing.remove(name)
+            } else {
+                failing.insert(name.clone())
+            };
             let is_news = verdict != Verdict::Passed || was_failing || !alerts.is_empty();
             (is_news || verbose).then(|| ended(run, alerts))
         }
@@ -91,7 +95,8 @@ fn event(happening: &Happening<'_>) -> Value {
     match happening {
         Happening::Watching(probes) => json!({ "event": "watching", "probes": probes }),
         Happening::Began { probe, due, at } => {
-            json!({ "event": "began", "probe": probe, "due": due, "at": at })
+            let due = due.map(|due| due.to_string());
+            json!({ "event": "began", "probe": probe, "due": due, "at": at.to_string() })
         }
         Happening::Ended { run, alerts } => {
             json!({ "event": "ended", "verdict": run.verdict(), "run": run, "alerts": alerts })

@@ -37,6 +37,7 @@ pub(super) async fn execute(
     }
     match args.format {
         Format::Json => {
+            let views: Vec<&ProbeView> = views.iter().map(|view| &**view).collect();
             let text = serde_json::to_string_pretty(&views).unwrap_or_default();
             terminal::out(&format!("{text}\n"))?;
         }
@@ -75,15 +76,19 @@ async fn of_engine(
             _ => {}
         }
     }
-    let is_new =
-        |definition: &Definition| configured.definitions.iter().all(|known| known.name() != definition.name());
+    let is_new = |definition: &Definition| {
+        configured.definitions.iter().all(|known| known.name() != definition.name())
+    };
     found.retain(is_new);
     Ok(found)
 }
 
 /// Where there is no room for columns.
 fn blocks(rows: &[Vec<String>], width: usize) -> String {
-    rows.iter().filter_map(|row| row.split_first()).map(|(name, rest)| table::block(name, rest, width)).collect()
+    rows.iter()
+        .filter_map(|row| row.split_first())
+        .map(|(name, rest)| table::block(name, rest, width))
+        .collect()
 }
 
 fn row(view: &ProbeView) -> Vec<String> {
