@@ -6,6 +6,7 @@
 pub mod board;
 pub mod configuration;
 pub mod definition;
+pub mod labels;
 pub mod silences;
 
 pub use board::{Board, Desk};

@@ -287,7 +287,8 @@ fn ten_thousand_probes_are_small_and_share_what_they_are_told_by() {
     use std::fmt::Write as _;
     let mut text = "alert: { failures: 2 }\nprobes:\n".to_owned();
     for number in 0..10_000 {
-        writeln!(text, "  p{number}: {{ tcp: 'x:1', schedule: R//PT1M, alert: {{ reminder: 1h }} }}").unwrap();
+        writeln!(text, "  p{number}: {{ tcp: 'x:1', schedule: R//PT1M, alert: {{ reminder: 1h }} }}")
+            .unwrap();
     }
     let configured = configured(&text);
     assert_eq!(configured.definitions.len(), 10_000);
