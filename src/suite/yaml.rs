@@ -21,7 +21,7 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// The most keys and values, those that aliases repeat included.
 pub(super) const MAX_NODES: usize = 100_000;
 /// The most keys of one mapping.
-pub(super) const MAX_KEYS: usize = 10_000;
+pub(super) const MAX_KEYS: usize = 5_000;
 /// The most bytes of text, that which aliases repeat included.
 pub(super) const MAX_TEXT: usize = 8 << 20;
 

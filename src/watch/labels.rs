@@ -354,16 +354,16 @@ mod tests {
         for (extra, expected) in [
             (
                 ("test.schedule", "hourly"),
-                "image registry:5000/shop/api:1.4: label test.schedule: cannot read schedule",
+                "image `registry:5000/shop/api:1.4`: label test.schedule: cannot read schedule",
             ),
             (("test.schedule.zone", "Mars"), "label test.schedule.zone: cannot read schedule"),
-            (("test.overlap", "no"), "label test.overlap: expected `skip`, `queue` or `replace`, found no"),
+            (("test.overlap", "no"), "label test.overlap: expected `skip`, `queue` or `replace`, found `no`"),
             (("test.missed", "al"), "label test.missed: no policy"),
             (("test.on", "start"), "label test.on: expected `container-start`"),
             (("test.on", "deploy={a"), "label test.on: `{a` is not a glob"),
-            (("test.splay", "soon"), "label test.splay: soon is not a duration"),
-            (("test.while_failing", "0"), "label test.while_failing: 0 leaves no time"),
-            (("test.timeout", "soon"), "label test.timeout: soon is not a duration"),
+            (("test.splay", "soon"), "label test.splay: `soon` is not a duration"),
+            (("test.while_failing", "0"), "label test.while_failing: `0` leaves no time"),
+            (("test.timeout", "soon"), "label test.timeout: `soon` is not a duration"),
             (("test.retries", "many"), "label test.retries"),
             (("test.name", "a b"), "label test.name: expected a letter"),
             (("test.host", "a\u{1b}[31m"), "label test.host: expected one line"),
@@ -374,7 +374,7 @@ mod tests {
         }
         let error = container(&[schedule]).unwrap_err();
         assert!(
-            error.to_string().starts_with("container shop-tests-1: label test.type: expected one"),
+            error.to_string().starts_with("container `shop-tests-1`: label test.type: expected one"),
             "{error}"
         );
         assert!(error.hint().unwrap().contains("test.type=integration"));

@@ -101,7 +101,7 @@ fn depth_size_and_keys_are_bounded() {
     for (text, problem) in [
         (deep, "more than 64 levels"),
         (large, "expected at most 1 MiB"),
-        (wide, "more than 10000 keys"),
+        (wide, "more than 5000 keys"),
         (by_alias, "more than 64 levels"),
     ] {
         let fault = parse(&text).err().unwrap();
