@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod definition;
 mod entry;
 pub mod following;
+pub mod labels;
 pub mod occurrences;
 pub mod preview;
 mod progress;

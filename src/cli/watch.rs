@@ -150,7 +150,9 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
     let (store, lasts) = (opened.store.clone(), opened.lasts);
     let page = page::open(&args, token).await?;
     let sinks = Arc::new(Mutex::default());
-    let kit = configured::Kit { store: store.clone(), lasts, sinks: Arc::clone(&sinks), app: app.clone() };
+    let flags = args.engine.clone();
+    let kit =
+        configured::Kit { store: store.clone(), lasts, sinks: Arc::clone(&sinks), app: app.clone(), flags };
     let means = kit.means(&configured)?;
     let (board, desk) = board::board(store);
     let observer = lines::observer(args.format, args.verbose, Arc::clone(&means.redactor));

@@ -136,7 +136,7 @@ impl Entry {
             _ if KINDS.contains(&key) => {
                 if let Some((other, _)) = &self.check {
                     let problem = format!("`{other}` and `{key}` exclude each other: expected one check");
-                    return Err(A::Error::custom(problem));
+                    return map.next_value_seed(Refused(problem));
                 }
                 let one = MapAccessDeserializer::new(One { key: Some(key.to_owned()), map });
                 self.check = Some((key.to_owned(), Check::deserialize(one)?));
@@ -262,6 +262,17 @@ impl<'de> DeserializeSeed<'de> for Known {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
         let key = String::deserialize(deserializer)?;
         if self.0.contains(&key.as_str()) { Ok(key) } else { Err(D::Error::unknown_field(&key, self.0)) }
+    }
+}
+
+/// Refuses a value, where it stands.
+struct Refused(String);
+
+impl<'de> DeserializeSeed<'de> for Refused {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<bool, D::Error> {
+        Err(D::Error::custom(self.0))
     }
 }
 

@@ -7,7 +7,7 @@ mod declared;
 mod origin;
 pub mod ours;
 mod results;
-mod table;
+pub mod table;
 #[cfg(test)]
 mod tests;
 

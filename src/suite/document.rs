@@ -19,7 +19,7 @@ mod words;
 pub use alert::{Alert, Moment, SilenceEntry};
 pub use mount::{Mount, Resolved};
 pub use pairs::{Labels, Variables};
-pub use probe::Probe;
+pub use probe::{Probe, rule as trigger_rule};
 pub use ready::{Condition, DEFAULT_INTERVAL, DEFAULT_TIMEOUT, Http, Ready};
 pub use secret::{Secret, SecretSource, Secrets};
 pub use service::{Build, HealthTest, Healthcheck, Port, Service, Services};

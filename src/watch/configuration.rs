@@ -24,9 +24,6 @@ use crate::suite::pattern::NamePattern;
 use crate::suite::read::Section;
 use crate::suite::{Suite, SuiteError};
 
-/// The most probes of a file.
-pub const MOST_PROBES: usize = 10_000;
-
 /// What a file says of probes.
 #[derive(Debug)]
 pub struct Configured {
@@ -49,7 +46,10 @@ pub fn definitions(
     environment: &Environment,
     machine: &str,
 ) -> Result<Configured, SuiteError> {
-    let directory = environment.current_dir().join(suite.directory());
+    let directory = match suite.directory() {
+        here if here == Path::new(".") => environment.current_dir().to_owned(),
+        directory => environment.current_dir().join(directory),
+    };
     let mut warnings = Vec::new();
     let sinks = match suite.section("notify", environment)? {
         Some(section) => Some(sinks(&section, environment, &directory, &mut warnings)?),
@@ -77,9 +77,6 @@ pub fn definitions(
     let mut definitions = Vec::new();
     if let Some(section) = suite.section("probes", environment)? {
         for (name, part) in section.parts() {
-            if definitions.len() == MOST_PROBES {
-                return Err(section.error(&[name], format!("expected at most {MOST_PROBES} probes"), None));
-            }
             definitions.push(reading.definition(name, &part)?);
         }
     }

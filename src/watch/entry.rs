@@ -128,8 +128,11 @@ impl Entry {
         self.at.is_some_and(|at| at <= now)
     }
 
-    /// Puts off nothing: what is due is due now.
+    /// Puts off nothing: what is due is due now, without splay. Whoever asks once may not come back for long.
     pub(super) fn reckon(&mut self, now: Timestamp) {
+        if let Some(timetable) = &mut self.timetable {
+            timetable.splay = Duration::ZERO;
+        }
         self.at = self.next(now);
         self.show_times();
     }

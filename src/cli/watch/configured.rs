@@ -2,6 +2,7 @@
 //!
 //! Owns the order of the two: sinks that the file does not name are switched on by variables, as for the harness.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +14,7 @@ use super::super::{connect, suite_file};
 use super::{WatchArgs, WatchError, lines};
 use crate::check::{Surroundings, Tester};
 use crate::engine::glance::Glance;
+use crate::environment::Environment;
 use crate::error::Failure;
 use crate::harness::now;
 use crate::harness::reporting::{Opened, Reporting};
@@ -25,7 +27,7 @@ use crate::redact::{Redactor, is_secret_name};
 use crate::report::wording::count;
 use crate::watch::following::LabelReader;
 use crate::watch::sinks::Sinks;
-use crate::watch::{Definition, Input, Means, SilenceRule, Source, definitions};
+use crate::watch::{Definition, Input, Means, SilenceRule, Source, definitions, labels};
 use clap::Args as _;
 
 /// What the daemon is configured with.
@@ -106,13 +108,47 @@ impl Configured {
 
     /// Reads labels of the engine's images and containers.
     pub(super) fn label_reader(&self) -> Box<LabelReader> {
-        let _filter = &self.filter;
-        Box::new(|_, _, _| Ok(None))
+        let given = labels::Given {
+            program: program(),
+            host: self.host.clone(),
+            policy: Arc::clone(&self.policy),
+        };
+        let filter = self.filter.clone();
+        Box::new(move |_, found, origin| {
+            if filter.iter().all(|label| has(found, label)) {
+                labels::definition(origin, found, &given).map_err(|error| Failure::from(error).chain().join(": "))
+            } else {
+                Ok(None)
+            }
+        })
     }
 
     pub(super) fn redactor(&self) -> Arc<Redactor> {
         Arc::clone(&self.redactor)
     }
+}
+
+/// The environment in which the engine is found that the flags choose.
+fn engine_environment(flags: &EngineFlags, app: &Running) -> Environment {
+    let environment = connect::environment(flags, &app.environment);
+    match (&flags.host, &flags.context) {
+        (Some(host), _) => environment.with("DOCKER_HOST", host.clone()),
+        (None, Some(context)) => environment.without("DOCKER_HOST").with("DOCKER_CONTEXT", context.clone()),
+        (None, None) => environment,
+    }
+}
+
+/// Whether labels have `NAME` or `NAME=VALUE`.
+fn has(labels: &BTreeMap<String, String>, label: &str) -> bool {
+    match label.split_once('=') {
+        Some((name, value)) => labels.get(name).is_some_and(|known| known == value),
+        None => labels.contains_key(label),
+    }
+}
+
+/// docker-test itself.
+fn program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| Tester::default().program)
 }
 
 /// A name for the engine that stays the same, whether it answers or not.
@@ -130,12 +166,14 @@ pub(super) struct Kit {
     pub(super) lasts: bool,
     pub(super) sinks: Arc<Mutex<Sinks>>,
     pub(super) app: Running,
+    pub(super) flags: EngineFlags,
 }
 
 impl Kit {
     /// What runs are given. From here on it is sent what waits.
     pub(super) fn means(&self, configured: &Configured) -> Result<Means, Failure> {
-        let environment = &self.app.environment;
+        // Runs of docker-test use the engine of the daemon.
+        let environment = &engine_environment(&self.flags, &self.app);
         let variables = environment.variables().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let roots = send::authorities(environment)?;
         let mut surroundings = Surroundings::new(variables.collect(), configured.directory.clone(), roots)?;
@@ -174,9 +212,8 @@ fn tester() -> Tester {
         layers::settable(arg)
             && ["once", "dry_run", "listen", "format", "verbose"].contains(&arg.get_id().as_str())
     };
-    let usual = Tester::default();
     Tester {
-        program: std::env::current_exe().unwrap_or(usual.program),
+        program: program(),
         without: command.get_arguments().filter(is_own).map(layers::variable).collect(),
     }
 }

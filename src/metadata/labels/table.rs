@@ -25,6 +25,25 @@ pub const NETWORK: &str = "test.network";
 /// `test.needs`
 pub const NEEDS: &str = "test.needs";
 
+/// `test.name`
+pub const NAME: &str = "test.name";
+/// `test.host`
+pub const HOST: &str = "test.host";
+/// `test.tags`
+pub const TAGS: &str = "test.tags";
+/// `test.schedule.zone`
+pub const SCHEDULE_ZONE: &str = "test.schedule.zone";
+/// `test.on`
+pub const ON: &str = "test.on";
+/// `test.overlap`
+pub const OVERLAP: &str = "test.overlap";
+/// `test.missed`
+pub const MISSED: &str = "test.missed";
+/// `test.splay`
+pub const SPLAY: &str = "test.splay";
+/// `test.while_failing`
+pub const WHILE_FAILING: &str = "test.while_failing";
+
 /// A label for the documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LabelDoc {
@@ -37,7 +56,7 @@ pub struct LabelDoc {
 }
 
 /// Every label that docker-test reads from an image.
-pub const TEST_LABELS: [LabelDoc; 10] = [
+pub const TEST_LABELS: [LabelDoc; 19] = [
     LabelDoc {
         name: TYPE,
         default: DEFAULT_TYPE,
@@ -76,7 +95,53 @@ pub const TEST_LABELS: [LabelDoc; 10] = [
         default: "0",
         description: "How many times a failing test is run again: 0 to 100.",
     },
-    LabelDoc { name: SCHEDULE, default: "none", description: "When the image is tested as a probe." },
+    LabelDoc {
+        name: SCHEDULE,
+        default: "none",
+        description: "When it is tested as a probe: a repeating interval of ISO 8601 such as R//PT1H, or five fields of cron.",
+    },
+    LabelDoc { name: SCHEDULE_ZONE, default: "UTC", description: "The time zone of the schedule." },
+    LabelDoc {
+        name: ON,
+        default: "none",
+        description: "What it is tested upon as a probe: container-start, image-tag, deploy, or deploy=shop-* for some names; \
+                      separated by commas.",
+    },
+    LabelDoc {
+        name: OVERLAP,
+        default: "skip",
+        description: "What happens where the probe is due while it runs: skip, queue or replace.",
+    },
+    LabelDoc {
+        name: MISSED,
+        default: "once",
+        description: "What becomes of slots that were missed: skip, once, all or all:N.",
+    },
+    LabelDoc {
+        name: SPLAY,
+        default: "the interval, 1m at most",
+        description: "Runs of the probe are spread over this time after their slot.",
+    },
+    LabelDoc {
+        name: WHILE_FAILING,
+        default: "none",
+        description: "After a run of the probe that failed, the next begins this long after it began.",
+    },
+    LabelDoc {
+        name: NAME,
+        default: "made of the image's or container's",
+        description: "The name of the probe, by which metrics and alerts know it.",
+    },
+    LabelDoc {
+        name: HOST,
+        default: "the variable HOST, or the engine's host",
+        description: "What the probe tests: a tag of its metrics.",
+    },
+    LabelDoc {
+        name: TAGS,
+        default: "none",
+        description: "Further tags of the probe's metrics, separated by commas.",
+    },
     LabelDoc { name: NETWORK, default: "none", description: "The network that the test container joins." },
     LabelDoc {
         name: NEEDS,

@@ -148,7 +148,7 @@ pub(in crate::suite) struct LongEvent {
 }
 
 /// `deploy`, or `deploy=shop-*`.
-pub(crate) fn rule(text: &str) -> Result<TriggerRule, Invalid> {
+pub fn rule(text: &str) -> Result<TriggerRule, Invalid> {
     match text.split_once('=') {
         Some((event, target)) => of_words(event.trim(), Some(target.trim())),
         None => of_words(text.trim(), None),
