@@ -33,7 +33,9 @@ const OF_PLUGINS: &str = "DOCKER_CLI_PLUGIN_";
 /// Which image, and what docker-test is told beside it.
 #[derive(Debug, Clone)]
 pub struct ImageCheck {
+    /// An image, or a container that is run again as a test.
     image: String,
+    is_container: bool,
     arguments: Vec<String>,
     grace: Duration,
 }
@@ -60,7 +62,7 @@ impl Shaped for ImageCheck {
         if text.is_empty() || text.starts_with('-') || text.contains(char::is_whitespace) {
             return Err(format!("expected an image such as shop:1.4, got {}", excerpt(text)));
         }
-        Ok(Self { image: text.to_owned(), arguments: Vec::new(), grace: DEFAULT_GRACE })
+        Ok(Self { image: text.to_owned(), is_container: false, arguments: Vec::new(), grace: DEFAULT_GRACE })
     }
 
     fn from_map(map: LongImage) -> Result<Self, String> {
@@ -75,6 +77,18 @@ impl Shaped for ImageCheck {
 }
 
 impl ImageCheck {
+    /// The tests of an image that is there, without a further attempt of their own.
+    #[must_use]
+    pub fn of_image(name: &str) -> Self {
+        Self { image: name.to_owned(), is_container: false, arguments: no_retries(), grace: DEFAULT_GRACE }
+    }
+
+    /// A labelled container that a deployment has made: it is run again as a test, and left as it is.
+    #[must_use]
+    pub fn of_container(name: &str) -> Self {
+        Self { image: name.to_owned(), is_container: true, arguments: no_retries(), grace: DEFAULT_GRACE }
+    }
+
     /// Has the image tested, for as long as `timeout` and until `stop`.
     pub(super) async fn run(
         &self,
@@ -92,7 +106,11 @@ impl ImageCheck {
             reason: error.to_string(),
         })?;
         let mut command = Command::new(&surroundings.tester.program);
-        command.args(["run", &self.image, "--report", "json=-"]);
+        command.args(["run", "--report", "json=-"]);
+        if self.is_container {
+            command.args(["--containers", "--select"]);
+        }
+        command.arg(&self.image);
         if !self.arguments.iter().any(|word| word.split('=').next() == Some(RESULTS)) {
             command.arg(RESULTS).arg(results.path());
         }
@@ -152,6 +170,10 @@ fn variables(surroundings: &Surroundings) -> impl Iterator<Item = (&str, &str)> 
     let without: &BTreeSet<String> = &surroundings.tester.without;
     let variables = surroundings.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     variables.filter(|(name, _)| !without.contains(*name) && !name.starts_with(OF_PLUGINS))
+}
+
+fn no_retries() -> Vec<String> {
+    ["--retries", "0"].map(str::to_owned).to_vec()
 }
 
 /// What docker-test says of its own error: the line that names it.

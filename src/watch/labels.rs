@@ -4,14 +4,13 @@
 //! its target. A label can come from anyone, so each is checked, and an error names where it is. Pure.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::definition::{Definition, Origin, Times, TriggerRule};
-use crate::check::{Check, CommandCheck};
+use crate::check::{Check, ImageCheck};
 use crate::error::{Category, Diagnose};
 use crate::harness::Probe;
 use crate::metadata::dockerfile::excerpt;
@@ -42,8 +41,6 @@ const MOST_EVENTS: usize = 32;
 /// What is the same for all probes of an engine.
 #[derive(Debug, Clone)]
 pub struct Given {
-    /// The docker-test that is run.
-    pub program: PathBuf,
     /// What is tested, where the label `test.host` does not say it: the variable `HOST`, or the engine's host.
     pub host: String,
     /// What is told of it.
@@ -147,7 +144,7 @@ fn read(
 ) -> Result<Definition, Wrong> {
     let read = TestLabels::read(labels);
     let test = read.map_err(|error: LabelError| Wrong { problem: error.to_string(), hint: error.hint() })?;
-    let check = check(&origin, &test, given)?;
+    let check = check(&origin, &test)?;
     let tags = line(labels, TAGS)?.unwrap_or_default().split(',').map(str::trim);
     let host = line(labels, HOST)?.unwrap_or(&given.host);
     let identity = Identity {
@@ -177,25 +174,17 @@ fn read(
 }
 
 /// The attempts are the probe's, so that each of them is told of.
-fn check(origin: &Origin, test: &TestLabels, given: &Given) -> Result<Check, Wrong> {
-    let program = given.program.display().to_string();
-    let arguments: Vec<&str> = match origin {
-        Origin::Container { name, .. } => {
-            if !test.is_integration_test_container {
-                let hint = "add the label test.type=integration to the container";
-                return Err(Wrong::of(
-                    TYPE,
-                    "expected one on a container that is a probe",
-                    Some(hint.to_owned()),
-                ));
-            }
-            vec!["run", "--retries", "0", "--containers", "--select", name]
+fn check(origin: &Origin, test: &TestLabels) -> Result<Check, Wrong> {
+    match origin {
+        Origin::Container { .. } if !test.is_integration_test_container => {
+            let hint = "add the label test.type=integration to the container";
+            Err(Wrong::of(TYPE, "expected one on a container that is a probe", Some(hint.to_owned())))
         }
-        Origin::Image { name, .. } => vec!["run", "--retries", "0", name],
-        Origin::File { path } => vec!["run", "--retries", "0", "--suite", path],
-    };
-    let words = std::iter::once(program).chain(arguments.into_iter().map(str::to_owned));
-    Ok(Check::Command(CommandCheck::arguments(words.collect())))
+        Origin::Container { name, .. } => Ok(Check::Image(ImageCheck::of_container(name))),
+        Origin::Image { name, .. } | Origin::File { path: name } => {
+            Ok(Check::Image(ImageCheck::of_image(name)))
+        }
+    }
 }
 
 /// The label `test.name`, or a name that metrics may have, made of that of the image or container.
@@ -270,11 +259,7 @@ mod tests {
     use crate::watch::{Overlap, Trigger};
 
     fn given() -> Given {
-        Given {
-            program: "/usr/bin/docker-test".into(),
-            host: "docker.staging".to_owned(),
-            policy: Arc::new(Policy::default()),
-        }
+        Given { host: "docker.staging".to_owned(), policy: Arc::new(Policy::default()) }
     }
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {

@@ -66,4 +66,5 @@ mod suite_sources;
 mod traps;
 mod uploads;
 mod verdict;
+mod watch;
 mod watch_events;
