@@ -69,6 +69,7 @@ serve_tls() {
         openssl x509 -req -days 1 -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile server.ext \
             -out server.pem
     ) >/dev/null 2>&1 || die "openssl cannot make certificates"
+    : >"$log"
     openssl s_server -accept 127.0.0.1:0 -www -cert "$SHIPPED_FILES/server.pem" -key "$SHIPPED_FILES/server.key" \
         >"$log" 2>&1 </dev/null &
     SHIPPED_TLS=$!
