@@ -15,6 +15,7 @@ mod recorder;
 mod retention;
 mod runs;
 mod schema;
+mod set_aside;
 mod statistics;
 mod subject;
 
@@ -30,6 +31,7 @@ pub use record::{AttemptRecord, RunEnd, RunStart, TestRecord};
 pub use recorder::Recorder;
 pub use retention::{MAX_RUNS, MAX_RUNS_OF_SUBJECT, MAX_TESTS};
 pub use runs::{OutcomeCounts, RunRow};
+pub use set_aside::{set_aside, was_set_aside};
 pub use statistics::{StatisticsOrder, TestStatistics, sort};
 pub use subject::{of_images, of_suite};
 
@@ -41,6 +43,8 @@ pub const FILE: &str = "history.sqlite";
 pub struct History {
     path: PathBuf,
     database: Connection,
+    /// After the database, which is to be closed first.
+    _held: Option<std::fs::File>,
 }
 
 impl History {
@@ -48,8 +52,14 @@ impl History {
     /// that write, for a few seconds at most.
     pub fn open(state: &Path) -> Result<Self, HistoryError> {
         let path = state.join(FILE);
+        std::fs::create_dir_all(state).map_err(|source| HistoryError::Inaccessible {
+            operation: "create",
+            path: path.clone(),
+            source,
+        })?;
+        let held = set_aside::hold(state);
         file::ensure(state, &path)?;
-        Self::at(path)
+        Ok(Self { _held: held, ..Self::at(path)? })
     }
 
     /// Opens the history where there is one, for listings: creates nothing.
@@ -57,7 +67,10 @@ impl History {
         let path = state.join(FILE);
         match path.try_exists() {
             Ok(false) => Ok(None),
-            Ok(true) => Self::at(path).map(Some),
+            Ok(true) => {
+                let held = set_aside::hold(state);
+                Ok(Some(Self { _held: held, ..Self::at(path)? }))
+            }
             Err(source) => Err(HistoryError::Inaccessible { operation: "look for", path, source }),
         }
     }
@@ -71,7 +84,7 @@ impl History {
     fn at(path: PathBuf) -> Result<Self, HistoryError> {
         let mut database = file::connect(&path)?;
         schema::migrate(&mut database, &path, schema::MIGRATIONS)?;
-        Ok(Self { path, database })
+        Ok(Self { path, database, _held: None })
     }
 
     /// Does `work` in one transaction that nobody else writes beside.

@@ -248,6 +248,108 @@ fn a_state_directory_that_cannot_be_used_is_said_and_pages_all_the_same() {
     assert_eq!(actions, ["trigger"]);
 }
 
+/// What is done to incidents, in the order in which it arrived.
+fn actions(pagerduty: &Vendor) -> Vec<Value> {
+    pagerduty.take("/v2/enqueue").iter().map(|page| page.json()["event_action"].clone()).collect()
+}
+
+fn paging(url: &str) -> [(&'static str, &str); 4] {
+    [
+        ("PAGERDUTY_ROUTING_KEY", KEY),
+        ("PAGERDUTY_URL", url),
+        ("DOCKER_TEST_STATE_DIR", "state"),
+        ("DOCKER_TEST_ATTEMPTS", "1"),
+    ]
+}
+
+fn set_aside(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory.join("state")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("history.sqlite.corrupt-")).collect()
+}
+
+#[test]
+fn a_damaged_store_is_set_aside_and_no_incident_of_its_time_stays_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let pagerduty = Vendor::start(202);
+    let url = pagerduty.url();
+    let variables = paging(&url);
+    let words = ["--name", "a", "--", "test", "-e", "up"];
+    assert_code(&run(directory.path(), &variables, &words), 1);
+    assert_eq!(actions(&pagerduty), ["trigger"]);
+    std::fs::write(directory.path().join("state/history.sqlite"), "scribble ".repeat(900)).unwrap();
+    std::fs::write(directory.path().join("up"), "").unwrap();
+    let after = run(directory.path(), &variables, &words);
+    assert_code(&after, 0);
+    assert!(text(&after.stderr).contains("the state was damaged: it is kept as"), "{}", text(&after.stderr));
+    assert_eq!(set_aside(directory.path()).len(), 1);
+    assert_eq!(actions(&pagerduty), ["resolve"], "the new store knows of no incident, and one was open");
+    let later = run(directory.path(), &variables, &words);
+    assert_eq!((text(&later.stderr).as_str(), actions(&pagerduty).len()), ("", 0), "and that was that");
+}
+
+#[test]
+fn a_store_that_is_damaged_during_the_run_pages_from_memory_and_is_set_aside_by_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let pagerduty = Vendor::start(202);
+    let url = pagerduty.url();
+    let variables = paging(&url);
+    assert_code(&run(directory.path(), &variables, &["--name", "a", "--", "true"]), 0);
+    assert_eq!(actions(&pagerduty).len(), 0);
+    let scribble =
+        "tr '\\000' Z </dev/zero | dd of=state/history.sqlite bs=4096 seek=1 count=60 conv=notrunc; exit 1";
+    let failed = run(directory.path(), &variables, &["--name", "a", "--", "sh", "-c", scribble]);
+    assert_code(&failed, 1);
+    let said = text(&failed.stderr);
+    assert!(said.contains("is damaged") && said.contains("this run goes on without its state"), "{said}");
+    assert_eq!(actions(&pagerduty), ["trigger"]);
+    let passed = run(directory.path(), &variables, &["--name", "a", "--", "true"]);
+    assert_code(&passed, 0);
+    assert_eq!(actions(&pagerduty), ["resolve"], "{}", text(&passed.stderr));
+    assert_eq!(set_aside(directory.path()).len(), 1, "{}", text(&passed.stderr));
+}
+
+#[test]
+fn a_disk_that_fills_up_during_the_run_costs_no_page_and_leaves_no_incident_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let pagerduty = Vendor::start(202);
+    let url = pagerduty.url();
+    let variables = paging(&url);
+    assert_code(&run(directory.path(), &variables, &["--name", "a", "--", "true"]), 0);
+    // No file may grow beyond what SQLite shares between processes (32 KiB): its log soon fails to.
+    let limited = |words: &str| {
+        let program = env!("CARGO_BIN_EXE_docker-test-harness");
+        let script = format!("trap '' XFSZ; ulimit -f 64; exec {program} {words}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).env_clear().env("PATH", "/usr/bin:/bin").envs(variables);
+        shell.current_dir(directory.path()).output().unwrap()
+    };
+    let mut said = String::new();
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        let failed = limited("--name a -- false");
+        assert_code(&failed, 1);
+        said += &text(&failed.stderr);
+        seen.extend(actions(&pagerduty));
+        std::fs::write(directory.path().join("state/history.sqlite-wal"), vec![0; 32 << 10]).unwrap();
+    }
+    assert!(said.contains("this run goes on without"), "{said}");
+    assert!(!seen.is_empty() && seen.iter().all(|action| action == "trigger"), "{seen:?}");
+    assert_code(&run(directory.path(), &variables, &["--name", "a", "--", "true"]), 0);
+    assert_eq!(actions(&pagerduty), ["resolve"]);
+}
+
+#[test]
+fn a_state_directory_that_is_removed_during_the_run_costs_no_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let pagerduty = Vendor::start(202);
+    let url = pagerduty.url();
+    let variables = paging(&url);
+    let words = ["--name", "a", "--", "sh", "-c", "rm -r state; exit 1"];
+    assert_code(&run(directory.path(), &variables, &words), 1);
+    assert_eq!(actions(&pagerduty), ["trigger"]);
+}
+
 #[test]
 fn no_key_is_shown_or_kept_anywhere() {
     let directory = tempfile::tempdir().unwrap();

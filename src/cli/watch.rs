@@ -147,12 +147,22 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
             "the state in {state} cannot be used, and the daemon goes on without: {problem}"
         ));
     }
+    if let Some(aside) = &opened.set_aside {
+        let aside = aside.display();
+        lines::say(&format!("the state was damaged: it is kept as {aside}, and a new one is begun"));
+    }
     let (store, lasts) = (opened.store.clone(), opened.lasts);
     let page = page::open(&args, token).await?;
     let sinks = Arc::new(Mutex::default());
     let flags = args.engine.clone();
-    let kit =
-        configured::Kit { store: store.clone(), lasts, sinks: Arc::clone(&sinks), app: app.clone(), flags };
+    let kit = configured::Kit {
+        store: store.clone(),
+        lasts,
+        state: state.clone(),
+        sinks: Arc::clone(&sinks),
+        app: app.clone(),
+        flags,
+    };
     let means = kit.means(&configured)?;
     let (board, desk) = board::board(store);
     let observer = lines::observer(args.format, args.verbose, Arc::clone(&means.redactor));

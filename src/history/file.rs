@@ -23,7 +23,6 @@ pub(super) fn ensure(state: &Path, path: &Path) -> Result<(), HistoryError> {
     if path.try_exists().map_err(inaccessible)? {
         return Ok(());
     }
-    fs::create_dir_all(state).map_err(inaccessible)?;
     let new = || {
         // For its owner alone from the start; what SQLite puts beside it has the same mode.
         let file = tempfile::Builder::new().prefix(".history-").tempfile_in(state)?;

@@ -134,7 +134,7 @@ impl Store {
         let path = Path::new(":memory:").to_owned();
         let mut database = Connection::open_in_memory().map_err(|error| of_sqlite("open", &path, error))?;
         schema::migrate(&mut database, &path, schema::MIGRATIONS)?;
-        Self::of(History { path, database }, limits, collapse)
+        Self::of(History { path, database, _held: None }, limits, collapse)
     }
 
     fn of(history: History, limits: Limits, collapse: Collapse) -> Result<Self, HistoryError> {

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{HarnessArgs, dry_run, say};
@@ -26,7 +27,7 @@ pub(super) enum Told {
     /// They are printed.
     Printed { sinks: Vec<Sink>, redactor: Arc<Redactor> },
     /// They are sent.
-    Sent { reporting: Box<Reporting>, lasts: bool },
+    Sent { reporting: Box<Reporting> },
 }
 
 impl Told {
@@ -44,27 +45,35 @@ impl Told {
             return Ok(Self::Nobody);
         }
         let opened = reporting::open(args.state_dir.as_deref())?;
-        let lasts = opened.lasts;
         if let Some(problem) = &opened.problem {
             let directory = args.state_dir.as_deref().unwrap_or_else(|| Path::new("")).display();
             say(&format!("the state in {directory} cannot be used, and this run goes on without: {problem}"));
         }
+        if let Some(aside) = &opened.set_aside {
+            say(&format!("the state was damaged: it is kept as {}, and a new one is begun", aside.display()));
+        }
         let sender = Sender::new(environment, surroundings.resolve())?;
         let hidden = Arc::clone(redactor);
-        let listener: Listener = Arc::new(move |event| {
-            if let Event::Refused { sink, reason, .. } = event {
+        let store_failed = AtomicBool::new(false);
+        let listener: Listener = Arc::new(move |event| match event {
+            Event::Refused { sink, reason, .. } => {
                 say(&hidden.redact(&format!("{sink} refuses what it was sent: {reason}")));
             }
+            Event::StoreFailed(error) if !store_failed.swap(true, Ordering::Relaxed) => {
+                let why = Failure::from(error).chain().join(": ");
+                say(&hidden.redact(&format!("{why}; this run goes on without its state")));
+            }
+            _ => {}
         });
         let reporting = Box::new(Reporting::begin(opened, sinks, sender, Policy::default(), listener));
-        Ok(Self::Sent { reporting, lasts })
+        Ok(Self::Sent { reporting })
     }
 
     pub(super) async fn tell(&mut self, notice: Notice) {
         match self {
             Self::Nobody => {}
             Self::Printed { sinks, redactor } => dry_run::print(sinks, &notice, redactor),
-            Self::Sent { reporting, .. } => {
+            Self::Sent { reporting } => {
                 if let Err(error) = reporting.tell(&notice).await {
                     say(&format!("not told: {}", Failure::from(error).chain().join(": ")));
                 }
@@ -76,7 +85,7 @@ impl Told {
         match self {
             Self::Nobody => {}
             Self::Printed { sinks, redactor } => dry_run::conclude(sinks, run, &Policy::default(), redactor),
-            Self::Sent { reporting, .. } => {
+            Self::Sent { reporting } => {
                 if let Err(error) = reporting.conclude(run).await {
                     say(&format!("not told: {}", Failure::from(error).chain().join(": ")));
                 }
@@ -85,10 +94,15 @@ impl Told {
     }
 
     pub(super) async fn finish(self, limit: Duration) {
-        let Self::Sent { reporting, lasts } = self else { return };
+        let Self::Sent { reporting } = self else { return };
+        let lasts = reporting.lasts();
         for Flushed { sink, waiting, reason, .. } in reporting.finish(limit).await {
             if waiting > 0 {
-                let fate = if lasts { "the next run sends it" } else { "it is lost, without a --state-dir" };
+                let fate = if lasts {
+                    "the next run sends it"
+                } else {
+                    "it is lost, without a state that can be written"
+                };
                 let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
                 say(&format!("{sink} has not taken everything{why}: {fate}"));
             }

@@ -161,6 +161,7 @@ pub(super) struct Kit {
     pub(super) store: Store,
     /// What is in it is there at the next start.
     pub(super) lasts: bool,
+    pub(super) state: PathBuf,
     pub(super) sinks: Arc<Mutex<Sinks>>,
     pub(super) app: Running,
     pub(super) flags: EngineFlags,
@@ -177,7 +178,7 @@ impl Kit {
         surroundings.engine = Some(Glance::new(environment.clone(), connect::runtime_dir(environment)));
         surroundings.tester = tester();
         let sender = Sender::new(environment, surroundings.resolve())?;
-        let opened = Opened { store: self.store.clone(), lasts: self.lasts, problem: None };
+        let opened = Opened::of(self.store.clone(), self.lasts, Some(&self.state));
         let (sinks, policy) = (configured.sinks.clone(), Policy::clone(&configured.policy));
         let reporting = Reporting::begin(opened, sinks, sender, policy, self.listener(&configured.redactor));
         Ok(Means { reporting, surroundings, redactor: Arc::clone(&configured.redactor) })

@@ -37,7 +37,7 @@ fn means(store: Store, directory: &Path) -> Means {
     let surroundings =
         Surroundings::new(variables, directory.to_owned(), Arc::new(RootCertStore::empty())).unwrap();
     let sender = Sender::new(&Environment::default(), surroundings.resolve()).unwrap();
-    let opened = reporting::Opened { store, lasts: true, problem: None };
+    let opened = reporting::Opened::of(store, true, None);
     let listener = Arc::new(|_| {});
     Means {
         reporting: Reporting::begin(opened, Vec::new(), sender, Policy::default(), listener),
@@ -346,7 +346,7 @@ async fn an_engine_and_a_sink_in_trouble_are_told_of_once_and_their_end_too() {
             crate::notify::address::Url::parse("http://127.0.0.1:9/hook").unwrap(),
         )),
     };
-    let opened = reporting::Opened { store: store.clone(), lasts: true, problem: None };
+    let opened = reporting::Opened::of(store.clone(), true, None);
     let sender = Sender::new(&Environment::default(), means.surroundings.resolve()).unwrap();
     means.reporting = Reporting::begin(opened, vec![sink], sender, Policy::default(), Arc::new(|_| {}));
     let (clock, observer): (Clock, Observer) = (Arc::new(Timestamp::now), Arc::new(|_| {}));
