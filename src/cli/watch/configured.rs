@@ -108,15 +108,13 @@ impl Configured {
 
     /// Reads labels of the engine's images and containers.
     pub(super) fn label_reader(&self) -> Box<LabelReader> {
-        let given = labels::Given {
-            program: program(),
-            host: self.host.clone(),
-            policy: Arc::clone(&self.policy),
-        };
+        let given =
+            labels::Given { program: program(), host: self.host.clone(), policy: Arc::clone(&self.policy) };
         let filter = self.filter.clone();
         Box::new(move |_, found, origin| {
             if filter.iter().all(|label| has(found, label)) {
-                labels::definition(origin, found, &given).map_err(|error| Failure::from(error).chain().join(": "))
+                labels::definition(origin, found, &given)
+                    .map_err(|error| Failure::from(error).chain().join(": "))
             } else {
                 Ok(None)
             }

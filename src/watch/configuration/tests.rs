@@ -221,7 +221,12 @@ fn what_is_wrong_has_its_place_and_a_hint() {
         ("probes: {a: {tcp: 'x:1', on: deploy, attempts: 0}}", (1, 38), "a number from 1 to 1000", ""),
         ("probes: {a: {tcp: 'x:1', on: deploy, timeout: soon}}", (1, 38), "is not a duration", "units are"),
         ("probes: {a: {tcp: 'env:GONE', on: deploy}}", (1, 19), "the variable `GONE` is not set", "set GONE"),
-        ("probes: {a: {tcp: 'x:1', on: deploy, alert: {silences: [{}]}}}", (1, 46), "the file's own `alert`", ""),
+        (
+            "probes: {a: {tcp: 'x:1', on: deploy, alert: {silences: [{}]}}}",
+            (1, 46),
+            "the file's own `alert`",
+            "",
+        ),
         ("probes: []", (1, 9), "a mapping of names", ""),
         ("probes: {'a*': {}}", (1, 10), "expected a name without", ""),
         ("probes: {a: [1]}", (1, 13), "expected a mapping with a check", ""),
@@ -259,7 +264,11 @@ fn what_is_wrong_has_its_place_and_a_hint() {
         let error = read(text).expect_err(text);
         let shown = format!("{error}\n{}", error.hint().unwrap_or_default());
         let is_there = (error.place().line, error.place().column) == *place;
-        if !is_there || !shown.contains(problem) || !shown.contains(hint) || !shown.starts_with("docker-test.yaml:") {
+        if !is_there
+            || !shown.contains(problem)
+            || !shown.contains(hint)
+            || !shown.starts_with("docker-test.yaml:")
+        {
             wrong.push(format!("{text}\n{place:?} {problem} {hint}\n{shown}"));
         }
     }
