@@ -131,7 +131,7 @@ impl Check {
             // It is asked to end, and may take its time: dropping it would kill it.
             Self::Command(check) => check.run(surroundings, timeout, stop).await,
             Self::Http(check) => within(timeout, stop, check.look(surroundings)).await,
-            Self::Tcp(check) => within(timeout, stop, check.look(surroundings)).await,
+            Self::Tcp(check) => within(timeout, stop, async { Ok(check.look(surroundings).await) }).await,
             Self::Dns(check) => within(timeout, stop, check.look(surroundings)).await,
             // An engine that is silent says nothing about a container.
             Self::Docker(check) => check.run(surroundings, timeout, stop).await,

@@ -252,9 +252,8 @@ fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
         Command::Run(args) => {
             application.block_on(OnSignal::WindUp, async move |app| Box::pin(run::execute(*args, app)).await)
         }
-        Command::Build(args) => {
-            application.block_on(OnSignal::WindUp, async move |app| build::execute(*args, app).await)
-        }
+        Command::Build(args) => application
+            .block_on(OnSignal::WindUp, async move |app| Box::pin(build::execute(*args, app)).await),
         Command::Inspect(args) => {
             application.block_on(OnSignal::End, async move |app| Box::pin(inspect::execute(*args, app)).await)
         }

@@ -15,7 +15,7 @@
 //! - [`report`]: results → screen and files
 //! - [`probe`]: what a run of a probe came to: attempts, and the verdict over them
 //! - [`schedule`]: when a probe is due
-//! - [`check`]: one look at a service: a command, a request, a connection, a name
+//! - [`check`]: one look at a service: a command, a request, a connection, a name, a container, an image
 //! - [`harness`]: attempts at a check, a cleanup after each, and what is told of them
 //! - [`notify`]: alerts and metrics: the policy, the sinks, and the outbox that loses none
 //! - [`watch`]: the daemon: probes that run when they are due, and what it shows of itself
@@ -37,6 +37,7 @@ pub mod image;
 pub mod input;
 pub mod ledger;
 pub mod metadata;
+mod names;
 pub mod notify;
 pub mod plan;
 pub mod probe;

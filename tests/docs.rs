@@ -15,11 +15,14 @@ use docker_test::cli::flags::refused::{OfBuild, OfRun, Row, Table};
 use docker_test::engine::docker::build::{BuilderKind, builder_features};
 use docker_test::environment::Environment;
 use docker_test::exit_code::ExitCode;
+use docker_test::harness::entry;
 use docker_test::metadata::labels::TEST_LABELS;
 use docker_test::metadata::labels::ours::OWN_LABELS;
 use docker_test::metadata::recipe::Feature;
+use docker_test::notify::configured;
 use docker_test::report::EXPORTERS;
 use docker_test::suite::{Known, Suite};
+use docker_test::watch;
 use snapbox::{Assert, IntoData};
 
 const COMMANDS: [&str; 15] = [
@@ -573,6 +576,29 @@ fn every_suite_in_the_documentation_can_be_read() {
         read += 1;
     }
     assert!(read >= 9, "only {read} suites were read");
+}
+
+#[test]
+fn the_watch_is_documented_with_every_key_and_its_example_can_be_watched() {
+    let text = read("docs/watch.md");
+    let kinds = configured::names();
+    for key in entry::KEYS.into_iter().chain(kinds) {
+        assert!(text.contains(&format!("| `{key}` |")), "docs/watch.md has no row for {key}");
+    }
+    let key = "0123456789abcdef0123456789abcdef";
+    let environment = Environment::from_pairs([
+        ("PAGERDUTY_ROUTING_KEY", key),
+        ("DD_API_KEY", key),
+        ("SLACK_WEBHOOK_URL", "https://hooks.slack.example/services/a"),
+    ]);
+    let blocks = blocks();
+    let example =
+        blocks.iter().find(|block| block.place.starts_with("docs/watch.md") && block.language == "yaml");
+    let example = example.unwrap().text.as_bytes();
+    let suite = Suite::read(Path::new("docker-test.yaml"), example, &environment, Known::default()).unwrap();
+    let read = watch::definitions(&suite, &environment, "machine").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((read.definitions.len(), read.silences.len(), read.warnings.len()), (2, 2, 0));
+    assert_eq!(read.sinks.unwrap().len(), 5);
 }
 
 #[test]

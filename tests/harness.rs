@@ -404,11 +404,14 @@ fn subcommand(directory: &Path, variables: &[(&str, &str)], words: &[&str]) -> C
     command
 }
 
+/// Words and variables.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+
 #[test]
 fn the_subcommand_does_what_the_program_does_and_reads_no_settings() {
     let directory = tempfile::tempdir().unwrap();
     let settings = directory.path().join("docker-test.yaml");
-    let cases: [(&[&str], &[(&str, &str)]); 8] = [
+    let cases: [Case<'_>; 8] = [
         (&["--", "sh", "-c", "echo out; echo err >&2"], &[]),
         (&["--attempts", "3", "--backoff", "1ms", "--", "sh", "-c", "exit 7"], &[]),
         (&["--name", "probe", "--", "/no/such/program"], &[]),

@@ -86,7 +86,7 @@ impl DockerCheck {
             }
             None => observation(State::Ok, format!("the container {name} runs")),
         };
-        seen.output = super::last_of(&sight.health_output).to_owned();
+        super::last_of(&sight.health_output).clone_into(&mut seen.output);
         // No float holds every count, and no container is started so often.
         let restarts = f64::from(u32::try_from(sight.restarts).unwrap_or(u32::MAX));
         let unit = "c".to_owned();
@@ -120,17 +120,11 @@ impl DockerCheck {
 /// A state that is not running, in words.
 fn ended(sight: &Sight) -> String {
     let state = &sight.state;
-    let mut words = one_line(&state.status);
-    if matches!(state.status.as_str(), "exited" | "dead" | "restarting" | "stopped") {
-        words.push_str(&format!(" with code {}", state.exit_code));
-    }
-    if state.oom_killed {
-        words.push_str(", killed for want of memory");
-    }
-    if !state.error.is_empty() {
-        words.push_str(&format!(": {}", one_line(&state.error)));
-    }
-    words
+    let has_ended = matches!(state.status.as_str(), "exited" | "dead" | "restarting" | "stopped");
+    let code = if has_ended { format!(" with code {}", state.exit_code) } else { String::new() };
+    let memory = if state.oom_killed { ", killed for want of memory" } else { "" };
+    let error = if state.error.is_empty() { String::new() } else { format!(": {}", one_line(&state.error)) };
+    format!("{}{code}{memory}{error}", one_line(&state.status))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::command::SHELL;
 use crate::engine::glance::GlanceError;
 use crate::error::{Category, Diagnose};
 use crate::metadata::duration::human;
+use crate::names::NameError;
 
 /// Why a check could not look. It says nothing about the service.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,16 @@ pub enum CheckError {
     /// The check was asked to stop.
     #[error("the check was stopped before it came to an end")]
     Cancelled,
+}
+
+impl From<NameError> for CheckError {
+    fn from(error: NameError) -> Self {
+        let reason = match error {
+            NameError::Setup { reason } => reason,
+            other => other.to_string(),
+        };
+        Self::Setup { what: "name resolution", reason }
+    }
 }
 
 impl Diagnose for CheckError {

@@ -22,7 +22,7 @@ use crate::probe::State;
 use report::Report;
 
 /// How long docker-test may take to stop a test and to remove what it has made.
-const DEFAULT_GRACE: Duration = Duration::from_secs(60);
+const DEFAULT_GRACE: Duration = Duration::from_mins(1);
 /// Where docker-test puts what a test leaves.
 const RESULTS: &str = "--results-dir";
 /// Flags that would take away what is read here.
@@ -96,7 +96,7 @@ impl ImageCheck {
         if !self.arguments.iter().any(|word| word.split('=').next() == Some(RESULTS)) {
             command.arg(RESULTS).arg(results.path());
         }
-        command.args(&self.arguments).env_clear().envs(self.variables(surroundings));
+        command.args(&self.arguments).env_clear().envs(variables(surroundings));
         let process = Process::start(command, surroundings, None, Stdout::Document)?;
         let (ending, printed) = process.ended(timeout, stop, Request::ToItself, self.grace).await?;
         match ending {
@@ -109,12 +109,6 @@ impl ImageCheck {
             }
             Ending::Itself(status) => self.judge(status.code(), printed),
         }
-    }
-
-    fn variables<'a>(&self, surroundings: &'a Surroundings) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let without: &BTreeSet<String> = &surroundings.tester.without;
-        let variables = surroundings.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        variables.filter(|(name, _)| !without.contains(*name) && !name.starts_with(OF_PLUGINS))
     }
 
     fn judge(&self, code: Option<i32>, printed: Text) -> Result<Looked, CheckError> {
@@ -153,12 +147,20 @@ impl ImageCheck {
     }
 }
 
+/// Variables as docker-test is to have them.
+fn variables(surroundings: &Surroundings) -> impl Iterator<Item = (&str, &str)> {
+    let without: &BTreeSet<String> = &surroundings.tester.without;
+    let variables = surroundings.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    variables.filter(|(name, _)| !without.contains(*name) && !name.starts_with(OF_PLUGINS))
+}
+
 /// What docker-test says of its own error: the line that names it.
 fn reason(printed: &str) -> String {
     const NAMES: &str = "docker-test: ";
     let lines = || printed.lines().map(str::trim).filter(|line| !line.is_empty());
-    let own = lines().filter_map(|line| line.strip_prefix(NAMES)).filter(|line| !line.starts_with("warning"));
-    let told = own.last().or_else(|| lines().last()).unwrap_or("docker-test ended with 125");
+    let is_error = |line: &&str| !line.starts_with("warning");
+    let own = lines().filter_map(|line| line.strip_prefix(NAMES)).rfind(is_error);
+    let told = own.or_else(|| lines().next_back()).unwrap_or("docker-test ended with 125");
     one_line(told.strip_prefix("error: ").unwrap_or(told))
 }
 

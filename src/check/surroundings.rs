@@ -6,15 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::dns::Resolve;
 use reqwest::{Client, redirect};
 use rustls::client::WantsClientCert;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
@@ -22,6 +19,7 @@ use tokio::sync::mpsc;
 
 use super::CheckError;
 use crate::engine::glance::Glance;
+use crate::names::{self, Memory, Names, Resolver};
 
 /// What all checks of a process share. Cheap for each of them.
 pub struct Surroundings {
@@ -106,14 +104,14 @@ impl Surroundings {
         client(tls(tls_builder(&self.roots)?)?, self.names.clone())
     }
 
-    /// Addresses of a host, for connections.
-    pub(super) fn names(&self) -> Result<&TokioResolver, CheckError> {
-        self.names.get()
+    /// Addresses of hosts, for connections.
+    pub(super) fn names(&self) -> &Resolver {
+        &self.names.0
     }
 
     /// What name servers say now: nothing is remembered, and no file of hosts is read.
     pub(super) fn fresh_names(&self) -> Result<&TokioResolver, CheckError> {
-        made(&self.fresh_names, || resolver(false))
+        made(&self.fresh_names, || Ok(names::name_servers(Memory::None)?))
     }
 }
 
@@ -124,42 +122,6 @@ fn made<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T, CheckError>) -> 
         // Of two that are made at once, one is dropped.
         None => make().map(|new| cell.get_or_init(|| new)),
     }
-}
-
-/// Names without the C library's name service, which a static binary does not have.
-#[derive(Clone, Default)]
-struct Names(Arc<OnceLock<TokioResolver>>);
-
-impl Names {
-    fn get(&self) -> Result<&TokioResolver, CheckError> {
-        made(&self.0, || resolver(true))
-    }
-}
-
-impl Resolve for Names {
-    fn resolve(&self, name: Name) -> Resolving {
-        let names = self.clone();
-        Box::pin(async move {
-            let found = names.get()?.lookup_ip(name.as_str()).await?;
-            // The client puts the port in.
-            let addresses: Vec<_> = found.iter().map(|address| SocketAddr::new(address, 0)).collect();
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
-fn resolver(for_connections: bool) -> Result<TokioResolver, CheckError> {
-    // Without the file, resolv.conf(5) says: the name server on this machine.
-    let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|_| {
-        let server = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
-        let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-    });
-    if !for_connections {
-        builder.options_mut().use_hosts_file = ResolveHosts::Never;
-        builder.options_mut().cache_size = 0;
-    }
-    builder.build().map_err(|error| CheckError::Setup { what: "name resolution", reason: error.to_string() })
 }
 
 fn tls_builder(

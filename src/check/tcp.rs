@@ -6,16 +6,16 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use hickory_resolver::TokioResolver;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::expect::Pattern;
 use super::shape::{self, Shaped};
-use super::{CheckError, LONGEST_OUTPUT, Surroundings, critical, measured, observation};
+use super::{LONGEST_OUTPUT, Surroundings, critical, measured, observation};
 use crate::metadata::dockerfile::excerpt;
 use crate::metadata::duration::human;
+use crate::names::{NameError, Resolver};
 use crate::probe::{Observation, State};
 
 /// Where to connect to, what to say, and what to hear.
@@ -80,12 +80,12 @@ pub(super) fn host_and_port(text: &str) -> Option<(String, u16)> {
 }
 
 impl TcpCheck {
-    pub(super) async fn look(&self, surroundings: &Surroundings) -> Result<Observation, CheckError> {
+    pub(super) async fn look(&self, surroundings: &Surroundings) -> Observation {
         let begun = Instant::now();
-        let mut stream = match self.connect(surroundings.names()?).await {
+        let mut stream = match self.connect(surroundings.names()).await {
             Ok(stream) => stream,
             Err(reason) => {
-                return Ok(critical(format!("expected a connection to {}, got {reason}", self.place())));
+                return critical(format!("expected a connection to {}, got {reason}", self.place()));
             }
         };
         let connected = begun.elapsed();
@@ -93,7 +93,7 @@ impl TcpCheck {
             Ok(heard) => heard,
             Err(error) => {
                 let (place, got) = (self.place(), reason(&error));
-                return Ok(critical(format!("expected an answer of {place}, got {got}")));
+                return critical(format!("expected an answer of {place}, got {got}"));
             }
         };
         let time = begun.elapsed();
@@ -105,7 +105,7 @@ impl TcpCheck {
         let mut seen = observation(state, summary);
         seen.output = String::from_utf8_lossy(&heard).into_owned();
         seen.measurements = vec![measured("time", time), measured("time_to_connection", connected)];
-        Ok(seen)
+        seen
     }
 
     fn place(&self) -> String {
@@ -116,18 +116,14 @@ impl TcpCheck {
         }
     }
 
-    async fn connect(&self, names: &TokioResolver) -> Result<TcpStream, String> {
-        let addresses: Vec<IpAddr> = match self.host.parse() {
-            Ok(address) => vec![address],
-            Err(_) => match names.lookup_ip(self.host.as_str()).await {
-                Ok(found) => found.iter().collect(),
-                Err(error) if error.is_nx_domain() || error.is_no_records_found() => Vec::new(),
-                Err(error) => return Err(format!("no answer of name servers: {error}")),
-            },
-        };
-        if addresses.is_empty() {
-            return Err("no address for its name".to_owned());
-        }
+    async fn connect(&self, names: &Resolver) -> Result<TcpStream, String> {
+        let addresses = names.addresses(&self.host).await.map_err(|error| match error {
+            NameError::Unknown { .. } | NameError::WithoutAddress { .. } => {
+                "no address for its name".to_owned()
+            }
+            NameError::NoAnswer { reason, .. } => format!("no answer of name servers: {reason}"),
+            NameError::Setup { .. } => error.to_string(),
+        })?;
         let addresses: Vec<_> =
             addresses.into_iter().map(|address| SocketAddr::new(address, self.port)).collect();
         TcpStream::connect(&addresses[..]).await.map_err(|error| reason(&error))

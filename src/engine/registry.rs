@@ -11,20 +11,18 @@ pub use address::host_of as name_of;
 pub use error::RegistryError;
 
 use std::error::Error as StdError;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{Client, NoProxy, Proxy, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde::Deserialize;
 
 use super::credentials::RegistryAuth;
 use super::endpoint::TlsMaterial;
-use super::transport::{Resolver, tls_client_config};
+use super::transport::tls_client_config;
 use crate::environment::Environment;
+use crate::names::Names;
 use address::{address_of, host_of, is_loopback};
 use challenge::{Challenge, read_challenges};
 use error::CERTIFICATES;
@@ -220,22 +218,6 @@ impl<'a> Registry<'a> {
 
     fn unreachable(&self, error: &reqwest::Error) -> RegistryError {
         RegistryError::Unreachable { registry: self.name(), reason: innermost(error) }
-    }
-}
-
-/// Names as everywhere else in this program: a static binary has no name service of the system's.
-#[derive(Default)]
-struct Names(Arc<Resolver>);
-
-impl Resolve for Names {
-    fn resolve(&self, name: Name) -> Resolving {
-        let resolver = Arc::clone(&self.0);
-        Box::pin(async move {
-            let addresses = resolver.addresses(name.as_str()).await?;
-            // The client puts the port in.
-            let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
-            Ok(Box::new(addresses) as Addrs)
-        })
     }
 }
 

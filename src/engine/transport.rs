@@ -5,7 +5,6 @@
 
 pub mod bollard;
 mod http;
-mod resolve;
 mod ssh;
 mod tcp;
 mod tls;
@@ -19,13 +18,13 @@ use tokio_rustls::TlsConnector;
 
 pub(in crate::engine) use self::http::refusal;
 pub use self::http::{BoxError, HttpClient};
-pub(in crate::engine) use self::resolve::Resolver;
 pub(in crate::engine) use self::tls::client_config as tls_client_config;
 pub use self::tls::{TlsError, unverified};
 
 use crate::engine::endpoint::{Address, Endpoint};
 use crate::environment::Environment;
 use crate::error::{Category, Diagnose};
+use crate::names::Resolver;
 
 /// A connection in both directions, whatever carries it.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -173,7 +172,7 @@ pub struct Dialer {
     endpoint: Endpoint,
     tls: Option<Arc<rustls::ClientConfig>>,
     ssh: Option<ssh::Ssh>,
-    resolver: resolve::Resolver,
+    resolver: Resolver,
 }
 
 impl Dialer {
@@ -193,7 +192,7 @@ impl Dialer {
             }
             _ => None,
         };
-        Ok(Self { endpoint: endpoint.clone(), tls, ssh, resolver: resolve::Resolver::default() })
+        Ok(Self { endpoint: endpoint.clone(), tls, ssh, resolver: Resolver::default() })
     }
 
     /// Where it connects to.

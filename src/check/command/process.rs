@@ -110,15 +110,13 @@ impl Process {
             }
             status
         };
-        let ended = tokio::time::timeout(grace, ended).await;
-        let status = match ended {
-            Ok(status) => status,
-            Err(_) => {
-                self.group.end();
-                match tokio::time::timeout(LAST_BREATH, self.child.wait()).await {
-                    Ok(status) => status,
-                    Err(_) => return Ok(()),
-                }
+        let status = if let Ok(status) = tokio::time::timeout(grace, ended).await {
+            status
+        } else {
+            self.group.end();
+            match tokio::time::timeout(LAST_BREATH, self.child.wait()).await {
+                Ok(status) => status,
+                Err(_) => return Ok(()),
             }
         };
         status.map(|_| ()).map_err(|source| self.lost(source))

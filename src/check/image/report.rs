@@ -151,13 +151,13 @@ impl Report {
             measured("time", self.seconds, "s"),
             measured("test_time", self.tests.iter().map(Test::seconds).sum::<f64>() + 0.0, "s"),
         ];
-        let counts: [(&str, fn(&Counts) -> u32); 4] = [
-            ("cases_passed", |cases| cases.passed),
-            ("cases_failed", |cases| cases.failed),
-            ("cases_errored", |cases| cases.errored),
-            ("cases_skipped", |cases| cases.skipped),
-        ];
-        all.extend(counts.map(|(name, count)| measured(name, f64::from(self.sum(count)), "")));
+        let cases = |name: &str, sum: u32| measured(name, f64::from(sum), "");
+        all.extend([
+            cases("cases_passed", self.sum(|cases| cases.passed)),
+            cases("cases_failed", self.sum(|cases| cases.failed)),
+            cases("cases_errored", self.sum(|cases| cases.errored)),
+            cases("cases_skipped", self.sum(|cases| cases.skipped)),
+        ]);
         all.retain(|one| one.value.is_finite());
         all
     }
@@ -184,7 +184,7 @@ impl Test {
             (_, Cause { message: Some(message), .. }) => message.clone(),
             (_, Cause { reason: Some(reason), .. }) => reason.clone(),
             ("failed_cases", _) => return "failed cases".to_owned(),
-            ("timeout" | "out_of_memory", _) | ("", _) => return outcome,
+            ("timeout" | "out_of_memory" | "", _) => return outcome,
             (kind, _) => kind.replace('_', " "),
         };
         format!("{outcome}: {}", one_line(&detail))

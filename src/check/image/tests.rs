@@ -30,7 +30,7 @@ fn says(report: &Value, code: u8) -> String {
     format!("cat <<'END'\n{report}\nEND\necho 'what the test printed' >&2\nexit {code}")
 }
 
-fn report(outcome: &str, cause: Value, cases: Value) -> Value {
+fn report(outcome: &str, cause: &Value, cases: &Value) -> Value {
     let count =
         |status: &str| cases.as_array().unwrap().iter().filter(|case| case["status"] == status).count();
     json!({
@@ -44,7 +44,7 @@ fn report(outcome: &str, cause: Value, cases: Value) -> Value {
 
 #[tokio::test]
 async fn tests_that_pass_are_counted_and_timed() {
-    let passed = report("passed", Value::Null, json!([{"name": "a", "status": "passed"}]));
+    let passed = report("passed", &Value::Null, &json!([{"name": "a", "status": "passed"}]));
     let looked = looked(&says(&passed, 0), json!("shop:1")).await.unwrap();
     assert_eq!((looked.seen.state, looked.timed_out), (State::Ok, false));
     assert_eq!(looked.seen.summary, "the tests of shop:1 passed (1 passed)");
@@ -60,7 +60,7 @@ async fn tests_that_fail_are_named_with_what_they_said() {
         {"name": "checkout", "status": "failed", "message": "expected 3\ngot 4"},
         {"name": "cart", "status": "errored"},
     ]);
-    let failed = report("failed", json!({"kind": "exit_code", "code": 3}), cases);
+    let failed = report("failed", &json!({"kind": "exit_code", "code": 3}), &cases);
     let looked = looked(&says(&failed, 1), json!("shop:1")).await.unwrap();
     assert_eq!(looked.seen.state, State::Critical);
     assert_eq!(
@@ -94,7 +94,8 @@ async fn every_bad_end_of_a_test_is_critical_and_says_what_it_was() {
             "got dependency failed: db: it ended",
         ),
     ] {
-        let looked = looked(&says(&report(outcome, cause, json!([])), code), json!("shop:1")).await.unwrap();
+        let looked =
+            looked(&says(&report(outcome, &cause, &json!([])), code), json!("shop:1")).await.unwrap();
         assert_eq!(looked.seen.state, State::Critical, "{code}");
         assert!(looked.seen.summary.ends_with(expected), "{}", looked.seen.summary);
     }
@@ -102,7 +103,7 @@ async fn every_bad_end_of_a_test_is_critical_and_says_what_it_was() {
 
 #[tokio::test]
 async fn a_test_that_passed_on_a_later_attempt_is_a_warning() {
-    let flaky = report("flaky", json!({"kind": "exit_code", "code": 1}), json!([]));
+    let flaky = report("flaky", &json!({"kind": "exit_code", "code": 1}), &json!([]));
     let looked = looked(&says(&flaky, 0), json!("shop:1")).await.unwrap();
     assert_eq!(looked.seen.state, State::Warning);
     assert_eq!(looked.seen.summary, "the tests of shop:1 passed, on a later attempt");
@@ -110,7 +111,7 @@ async fn a_test_that_passed_on_a_later_attempt_is_a_warning() {
 
 #[tokio::test]
 async fn a_run_that_says_nothing_about_the_tests_is_an_error() {
-    let aborted = report("aborted", json!({"kind": "engine_lost", "message": "broken pipe"}), json!([]));
+    let aborted = report("aborted", &json!({"kind": "engine_lost", "message": "broken pipe"}), &json!([]));
     for (script, expected) in [
         (
             "echo 'docker-test: warning: old' >&2; echo 'docker-test: cannot find the image shop:1' >&2; \

@@ -131,7 +131,7 @@ fn engine_environment(flags: &EngineFlags, app: &Running) -> Environment {
     let environment = connect::environment(flags, &app.environment);
     match (&flags.host, &flags.context) {
         (Some(host), _) => environment.with("DOCKER_HOST", host.clone()),
-        (None, Some(context)) => environment.without("DOCKER_HOST").with("DOCKER_CONTEXT", context.clone()),
+        (None, Some(context)) => environment.with("DOCKER_HOST", "").with("DOCKER_CONTEXT", context.clone()),
         (None, None) => environment,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::TcpStream;
 
-use super::resolve::Resolver;
+use crate::names::Resolver;
 
 /// For an address that others follow: short, since the next one may be the one that works.
 const NOT_THE_LAST: Duration = Duration::from_secs(5);

@@ -1,26 +1,53 @@
-//! Names to IP addresses, without the C library's name service: the release binary is static and has none.
+//! Names to IP addresses, without the C library's name service: the release binaries are static and have none.
 //!
-//! Owns the order that glibc keeps by default: IP literals, `/etc/hosts`, then DNS by `/etc/resolv.conf`.
+//! Owns the order that glibc keeps by default: IP literals, `/etc/hosts`, then DNS by `/etc/resolv.conf`. For all who make
+//! connections.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::OnceCell;
 
 const HOSTS: &str = "/etc/hosts";
 
+/// Why a name has no address.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NameError {
+    #[error("cannot resolve the name {host}: there is no such host")]
+    Unknown { host: String },
+    #[error("cannot resolve the name {host}: it has no address")]
+    WithoutAddress { host: String },
+    /// The name servers do not say.
+    #[error("cannot resolve the name {host}: {reason}")]
+    NoAnswer { host: String, reason: String },
+    #[error("cannot set up name resolution: {reason}")]
+    Setup { reason: String },
+}
+
+impl From<NameError> for io::Error {
+    fn from(error: NameError) -> Self {
+        let kind = match error {
+            NameError::Setup { .. } => io::ErrorKind::Other,
+            _ => io::ErrorKind::NotFound,
+        };
+        Self::new(kind, error)
+    }
+}
+
 /// Resolves names; the DNS client is made when first needed.
 #[derive(Default)]
-pub(in crate::engine) struct Resolver {
+pub(crate) struct Resolver {
     dns: OnceCell<TokioResolver>,
 }
 
 impl Resolver {
     /// All addresses of `host`, in the order to try them. Never empty.
-    pub(in crate::engine) async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+    pub(crate) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NameError> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
@@ -32,34 +59,55 @@ impl Resolver {
         if is_localhost(host) {
             return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
         }
-        let dns = self.dns.get_or_try_init(|| async { dns() }).await?;
-        let answer = dns.lookup_ip(host).await.map_err(|error| {
-            let reason = if error.is_nx_domain() || error.is_no_records_found() {
-                "there is no such host".to_owned()
-            } else {
-                error.to_string()
-            };
-            io::Error::new(io::ErrorKind::NotFound, format!("cannot resolve the name {host}: {reason}"))
-        })?;
-        let addresses: Vec<IpAddr> = answer.iter().collect();
-        if addresses.is_empty() {
-            let message = format!("cannot resolve the name {host}: it has no address");
-            return Err(io::Error::new(io::ErrorKind::NotFound, message));
-        }
-        Ok(addresses)
+        let host = host.to_owned();
+        let dns = self.dns.get_or_try_init(|| async { name_servers(Memory::Kept) }).await?;
+        let addresses: Vec<IpAddr> = match dns.lookup_ip(host.as_str()).await {
+            Ok(answer) => answer.iter().collect(),
+            Err(error) if error.is_nx_domain() || error.is_no_records_found() => {
+                return Err(NameError::Unknown { host });
+            }
+            Err(error) => return Err(NameError::NoAnswer { host, reason: error.to_string() }),
+        };
+        if addresses.is_empty() { Err(NameError::WithoutAddress { host }) } else { Ok(addresses) }
     }
 }
 
-fn dns() -> io::Result<TokioResolver> {
+/// The same for clients of HTTP. Clones share the DNS client.
+#[derive(Clone, Default)]
+pub(crate) struct Names(pub(crate) Arc<Resolver>);
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let resolver = Arc::clone(&self.0);
+        Box::pin(async move {
+            let addresses = resolver.addresses(name.as_str()).await?;
+            // The client puts the port in.
+            let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
+            Ok(Box::new(addresses) as Addrs)
+        })
+    }
+}
+
+/// Whether answers are remembered for as long as they say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    Kept,
+    None,
+}
+
+/// The system's name servers, asked as they are: the file of hosts is not theirs.
+pub(crate) fn name_servers(memory: Memory) -> Result<TokioResolver, NameError> {
     // Without the file, resolv.conf(5) says: the name server on this machine.
-    let builder = TokioResolver::builder_tokio().unwrap_or_else(|_| {
+    let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|_| {
         let server = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
         TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
     });
-    let mut builder = builder;
     builder.options_mut().use_hosts_file = ResolveHosts::Never;
-    builder.build().map_err(|error| io::Error::other(format!("cannot set up name resolution: {error}")))
+    if memory == Memory::None {
+        builder.options_mut().cache_size = 0;
+    }
+    builder.build().map_err(|error| NameError::Setup { reason: error.to_string() })
 }
 
 fn is_localhost(host: &str) -> bool {
