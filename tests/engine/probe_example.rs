@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::fixture::fixture;
 use crate::support::{BASE, Sandbox, docker, repository};
 
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -23,10 +24,13 @@ impl Scene {
     fn begin() -> Self {
         let sandbox = Sandbox::new();
         let directory = repository("examples/probe").display().to_string();
-        let base = format!("BASE={BASE}");
+        let made = fixture("base");
+        let (base, test_base) = (format!("BASE={BASE}"), format!("TEST_BASE={}", made["BASE_DEBIAN"]));
         for part in ["shop", "test", "pager"] {
             let image = sandbox.image(part);
-            docker(&["build", "-q", "-t", &image, "--target", part, "--build-arg", &base, &directory]);
+            let image = image.as_str();
+            let arguments = ["--build-arg", &base, "--build-arg", &test_base, &directory];
+            docker(&[&["build", "-q", "-t", image, "--target", part], &arguments[..]].concat());
         }
         let network = sandbox.name("network");
         docker(&["network", "create", &network]);
