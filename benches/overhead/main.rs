@@ -19,6 +19,7 @@ mod raw;
 mod reading;
 mod startup;
 #[path = "../shared/table.rs"]
+#[expect(dead_code, reason = "each bench takes what it needs of it")]
 mod table;
 mod warm;
 

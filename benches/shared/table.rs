@@ -29,6 +29,11 @@ impl Series {
         Self { unit: "MB", ..Self::seconds(name) }
     }
 
+    /// Of another unit.
+    pub(crate) fn of(name: &str, unit: &'static str) -> Self {
+        Self { unit, ..Self::seconds(name) }
+    }
+
     pub(crate) fn push(&mut self, sample: f64) {
         self.samples.push(sample);
     }
@@ -70,6 +75,7 @@ impl Series {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target {
     AtMost(f64),
+    AtLeast(f64),
 }
 
 /// A number with a target.
@@ -78,7 +84,10 @@ struct Verdict {
     name: String,
     unit: &'static str,
     value: f64,
-    at_most: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_most: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_least: Option<f64>,
     met: bool,
 }
 
@@ -137,8 +146,11 @@ impl Report {
     }
 
     fn judge(&mut self, name: &str, unit: &'static str, value: f64, target: Target) {
-        let Target::AtMost(at_most) = target;
-        self.verdicts.push(Verdict { name: name.to_owned(), unit, value, at_most, met: value <= at_most });
+        let (at_most, at_least, met) = match target {
+            Target::AtMost(limit) => (Some(limit), None, value <= limit),
+            Target::AtLeast(limit) => (None, Some(limit), value >= limit),
+        };
+        self.verdicts.push(Verdict { name: name.to_owned(), unit, value, at_most, at_least, met });
     }
 
     pub(crate) fn table(&self) -> String {
@@ -150,12 +162,16 @@ impl Report {
             let _ =
                 writeln!(text, "{:<36} {median:>10} {lowest:>10} {highest:>10} {}", series.name, series.unit);
         }
-        let _ = writeln!(text, "\n{:<36} {:>10} {:>10}", "", "measured", "at most");
+        let _ = writeln!(text, "\n{:<36} {:>10} {:>19}", "", "measured", "target");
         for verdict in &self.verdicts {
-            let Verdict { name, unit, value, at_most, met } = verdict;
+            let Verdict { name, unit, value, at_most, at_least, met } = verdict;
+            let (bound, limit) = match (at_most, at_least) {
+                (Some(limit), _) => ("at most", *limit),
+                (_, limit) => ("at least", limit.unwrap_or(f64::NAN)),
+            };
             let said = if *met { "met" } else { "MISSED" };
             let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
-            let _ = writeln!(text, "{name:<36} {value:>10.3} {at_most:>10.3}{unit}  {said}");
+            let _ = writeln!(text, "{name:<36} {value:>10.3} {bound:>8} {limit:>10.3}{unit}  {said}");
         }
         let busy = self.load_before.into_iter().chain(load()).fold(0.0, f64::max);
         if busy > 1.0 {

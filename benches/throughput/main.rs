@@ -19,6 +19,7 @@ mod peak;
 mod raw;
 mod suite;
 #[path = "../shared/table.rs"]
+#[expect(dead_code, reason = "each bench takes what it needs of it")]
 mod table;
 
 use std::process::ExitCode;

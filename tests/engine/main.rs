@@ -32,6 +32,7 @@ mod ownership;
 mod page;
 mod plugin;
 mod podman;
+mod probe_example;
 mod prune;
 mod rebuild;
 mod registry;
