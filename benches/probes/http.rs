@@ -185,12 +185,27 @@ async fn exchange(stream: &mut TcpStream, request: &str) -> Result<String, Failu
             None => bytes.ends_with(b"\r\n0\r\n\r\n"),
         });
         if is_whole {
-            return Ok(String::from_utf8(bytes)?);
+            let text = String::from_utf8(bytes)?;
+            return Ok(match text.split_once("\r\n\r\n") {
+                Some((head, body)) if length(head.as_bytes()).is_none() => joined(body),
+                _ => text,
+            });
         }
         if size == 0 {
             return Err("an answer ended early".into());
         }
     }
+}
+
+/// The text of a body that was sent in chunks.
+fn joined(mut body: &str) -> String {
+    let mut text = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let Ok(size @ 1..) = usize::from_str_radix(size, 16) else { break };
+        text.push_str(rest.get(..size).unwrap_or_default());
+        body = rest.get(size + 2..).unwrap_or_default();
+    }
+    text
 }
 
 /// The peer, until it is dropped.
