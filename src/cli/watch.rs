@@ -39,6 +39,7 @@ const LOCK: &str = "watch.lock";
 
 /// Flags of `watch`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct WatchArgs {
     /// The suite whose probes are watched (default: docker-test.yaml of this directory, where there is one).
     #[arg(long, value_name = "FILE")]
@@ -52,7 +53,7 @@ pub(super) struct WatchArgs {
     /// Serve the status page here, as in 127.0.0.1:8099.
     #[arg(long, value_name = "ADDRESS", conflicts_with = "once")]
     listen: Option<String>,
-    /// A file with the token that requests to run and to silence must bear (or the variable DOCKER_TEST_WATCH_TOKEN).
+    /// A file with the token that requests to run and to silence must bear (or the variable `DOCKER_TEST_WATCH_TOKEN`).
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Do not look for probes in the labels of images and containers.
@@ -168,13 +169,13 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
     let observer = lines::observer(args.format, args.verbose, Arc::clone(&means.redactor));
     let host = configured.host.clone();
     let mut daemon = Daemon::new(means, desk, sinks, host, Arc::new(Timestamp::now), observer).await?;
-    let (inputs, mut taken) = mpsc::channel(INPUTS);
+    let (sender, mut inputs) = mpsc::channel(INPUTS);
     let stop = CancellationToken::new();
     let code = if args.once {
-        once(&mut daemon, &args, configured, &app, &stop, &inputs, &mut taken).await
+        once(&mut daemon, &args, &configured, &app, &stop, (&sender, &mut inputs)).await
     } else {
         let served = page.map(|page| page.serve(board, &stop));
-        let tasks = attending::begin(&args, &configured, &app, kit, &inputs)?;
+        let tasks = attending::begin(&args, &configured, &app, kit, &sender)?;
         for input in configured.inputs() {
             daemon.take(input).await;
         }
@@ -184,7 +185,7 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
             signal::wait_for(&mut interrupts, 1).await;
             stop.cancel();
         };
-        tokio::join!(daemon.run(&mut taken, &stop), asked);
+        tokio::join!(daemon.run(&mut inputs, &stop), asked);
         tasks.abort();
         if let Some(served) = served {
             served.end().await;
@@ -207,11 +208,10 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
 async fn once(
     daemon: &mut Daemon,
     args: &WatchArgs,
-    configured: configured::Configured,
+    configured: &configured::Configured,
     app: &Running,
     stop: &CancellationToken,
-    inputs: &mpsc::Sender<Input>,
-    taken: &mut mpsc::Receiver<Input>,
+    (inputs, taken): (&mpsc::Sender<Input>, &mut mpsc::Receiver<Input>),
 ) -> ExitCode {
     for input in configured.inputs() {
         daemon.take(input).await;

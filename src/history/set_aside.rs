@@ -84,7 +84,7 @@ fn free_name(path: &Path, now: OffsetDateTime) -> PathBuf {
         let again = if number == 0 { String::new() } else { format!("-{number}") };
         with(path, &format!(".corrupt-{stamp}{again}"))
     };
-    (0..).map(named).find(|name| !name.exists()).unwrap_or_else(|| named(0))
+    (0..=u32::MAX).map(named).find(|name| !name.exists()).unwrap_or_else(|| named(0))
 }
 
 fn with(path: &Path, end: &str) -> PathBuf {

@@ -113,18 +113,18 @@ impl DogStatsD {
 #[serde(deny_unknown_fields, expecting = "a mapping with url")]
 #[schemars(rename = "DogStatsd")]
 pub(super) struct Settings {
-    /// Where the agent listens: udp://host:port, unix:///path, unixgram:///path or unixstream:///path.
+    /// Where the agent listens: udp://host:port, `unix:///path`, `unixgram:///path` or `unixstream:///path`.
     url: AgentAddress,
-    /// Tags of all metrics: team:shop. Those of DD_TAGS where absent.
+    /// Tags of all metrics: team:shop. Those of `DD_TAGS` where absent.
     #[serde(default)]
     tags: Option<Tags>,
-    /// The tag env. DD_ENV where absent.
+    /// The tag env. `DD_ENV` where absent.
     #[serde(default)]
     env: Option<String>,
-    /// The tag service. DD_SERVICE where absent.
+    /// The tag service. `DD_SERVICE` where absent.
     #[serde(default)]
     service: Option<String>,
-    /// The tag version. DD_VERSION where absent.
+    /// The tag version. `DD_VERSION` where absent.
     #[serde(default)]
     version: Option<String>,
 }

@@ -85,7 +85,7 @@ pub(super) struct Settings {
     /// Service key of Events API v1, in the place of the other.
     #[serde(default)]
     service_key: Option<IntegrationKey>,
-    /// Another base address: https://events.eu.pagerduty.com.
+    /// Another base address: `https://events.eu.pagerduty.com`.
     #[serde(default)]
     url: Option<Url>,
 }

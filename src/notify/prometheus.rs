@@ -180,16 +180,16 @@ impl Textfile {
 pub(super) struct Settings {
     /// Directory that the collector reads, which must exist.
     textfile: String,
-    /// Tags of all metrics: team:shop. Those of DD_TAGS where absent.
+    /// Tags of all metrics: team:shop. Those of `DD_TAGS` where absent.
     #[serde(default)]
     tags: Option<Tags>,
-    /// The tag env. DD_ENV where absent.
+    /// The tag env. `DD_ENV` where absent.
     #[serde(default)]
     env: Option<String>,
-    /// The tag service. DD_SERVICE where absent.
+    /// The tag service. `DD_SERVICE` where absent.
     #[serde(default)]
     service: Option<String>,
-    /// The tag version. DD_VERSION where absent.
+    /// The tag version. `DD_VERSION` where absent.
     #[serde(default)]
     version: Option<String>,
 }

@@ -177,7 +177,7 @@ impl Daemon {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(done) = self.done.1.recv() => self.over(done),
+                Some(done) = self.done.1.recv() => self.over(&done),
                 Some(request) = self.desk.requests.recv() => self.answer(request).await,
                 Some(input) = inputs.recv() => self.take(input).await,
                 () = tokio::time::sleep_until(next_tick) => {
@@ -205,7 +205,7 @@ impl Daemon {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(done) = self.done.1.recv() => self.over(done),
+                Some(done) = self.done.1.recv() => self.over(&done),
             }
         }
         self.tick().await;
@@ -219,7 +219,7 @@ impl Daemon {
         }
         while self.under_way > 0 {
             let Some(done) = self.done.1.recv().await else { break };
-            self.finish(done, false);
+            self.finish(&done, false);
         }
         for entry in self.entries.values() {
             self.tools.remember(entry.kept()).await;
@@ -281,11 +281,11 @@ impl Daemon {
         self.place(name);
     }
 
-    fn over(&mut self, done: Done) {
+    fn over(&mut self, done: &Done) {
         self.finish(done, true);
     }
 
-    fn finish(&mut self, done: Done, goes_on: bool) {
+    fn finish(&mut self, done: &Done, goes_on: bool) {
         let now = (self.clock)();
         self.under_way = self.under_way.saturating_sub(1);
         match &done.run {

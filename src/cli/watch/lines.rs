@@ -86,7 +86,7 @@ fn ended(run: &ProbeRun, alerts: &[Alert]) -> String {
             (Action::Resolve, _) => "resolved",
         };
         let whom = if alert.route.is_empty() { "all sinks".to_owned() } else { alert.route.join(", ") };
-        line.push_str(&format!(" [{told}: {whom}]"));
+        line.extend([" [", told, ": ", &whom, "]"]);
     }
     line
 }

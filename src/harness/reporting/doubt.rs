@@ -26,8 +26,8 @@ impl Doubt {
 
     fn file(&self, probe: &str) -> Option<PathBuf> {
         let digest = Sha256::digest(probe.as_bytes());
-        let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Some(self.state.as_ref()?.join(format!("untold-{name}")))
+        let name = digest.iter().take(8).fold(0_u64, |name, byte| name << 8 | u64::from(*byte));
+        Some(self.state.as_ref()?.join(format!("untold-{name:016x}")))
     }
 
     /// Whether more may have been told of a probe than its state says; `is_known` where it has one.

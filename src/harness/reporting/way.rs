@@ -22,7 +22,7 @@ pub(super) struct Way {
     /// What is in it is there for the next run.
     pub(super) lasts: bool,
     courier: Arc<Courier>,
-    under_way: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+    sending: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
 impl Way {
@@ -44,7 +44,7 @@ impl Way {
             let stopped = async { drop(stopped.await) };
             working.run(stopped, LANDING).await;
         });
-        Self { store, lasts, courier, under_way: Mutex::new(Some((stop, task))) }
+        Self { store, lasts, courier, sending: Mutex::new(Some((stop, task))) }
     }
 
     /// Whether something waits in it. One that cannot be asked has nothing that could be sent.
@@ -55,8 +55,8 @@ impl Way {
 
     /// Sends what waits, for up to `limit`.
     pub(super) async fn finish(&self, limit: Duration) -> Vec<Flushed> {
-        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((stop, task)) = under_way {
+        let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((stop, task)) = sending {
             let _ended = stop.send(());
             let _ended = task.await;
         }

@@ -86,14 +86,14 @@ impl Probe {
             "splay" => self.splay = map.next_value::<Option<Wait>>()?.map(|wait| wait.length()),
             "overlap" => {
                 self.overlap =
-                    map.next_value::<Option<Word<Overlap>>>()?.map_or_else(Overlap::default, |w| w.0)
+                    map.next_value::<Option<Word<Overlap>>>()?.map_or_else(Overlap::default, |w| w.0);
             }
             "missed" => {
-                self.missed = map.next_value::<Option<Word<Missed>>>()?.map_or_else(Missed::default, |w| w.0)
+                self.missed = map.next_value::<Option<Word<Missed>>>()?.map_or_else(Missed::default, |w| w.0);
             }
             "grace" => self.grace = map.next_value::<Option<Wait>>()?.map(|wait| wait.length()),
             "while_failing" => {
-                self.while_failing = map.next_value::<Option<Time>>()?.map(|time| time.length())
+                self.while_failing = map.next_value::<Option<Time>>()?.map(|time| time.length());
             }
             "on" => self.triggers = map.next_value::<Option<On>>()?.map(|on| on.0).unwrap_or_default(),
             "alert" => self.alert = map.next_value()?,

@@ -84,6 +84,7 @@ impl<'a> Section<'a> {
     }
 
     /// Texts that stand in the file as they are, and their places.
+    #[must_use]
     pub fn written(&self) -> Vec<(Place, &str)> {
         let mut found = Vec::new();
         written(&self.node, true, &mut found);

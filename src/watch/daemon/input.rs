@@ -118,15 +118,14 @@ impl Daemon {
             there.insert(name.clone());
             self.gone.remove(&name);
             let definition = Arc::new(definition);
-            let taken = match self.entries.get_mut(&name) {
-                Some(entry) => entry.redefine(definition, now),
-                None => {
-                    let kept = self.kept.remove(&definition.probe.identity.key());
-                    new.push((name.clone(), kept.is_some()));
-                    Entry::new(definition, kept.as_ref(), now).map(|entry| {
-                        self.entries.insert(name.clone(), entry);
-                    })
-                }
+            let taken = if let Some(entry) = self.entries.get_mut(&name) {
+                entry.redefine(definition, now)
+            } else {
+                let kept = self.kept.remove(&definition.probe.identity.key());
+                new.push((name.clone(), kept.is_some()));
+                Entry::new(definition, kept.as_ref(), now).map(|entry| {
+                    self.entries.insert(name.clone(), entry);
+                })
             };
             match taken {
                 Ok(()) => self.place(&name),

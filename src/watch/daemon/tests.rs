@@ -210,10 +210,10 @@ async fn a_probe_that_hangs_delays_no_other_and_its_own_next_run_is_passed_over(
     stage.heard("skipped hangs", 2).await;
     let begun = Instant::now();
     loop {
-        let state = store.probe_state("hangs@staging".to_owned()).await.unwrap();
-        let state: ProbeState =
-            state.map(|state| serde_json::from_str(&state.state).unwrap()).unwrap_or_default();
-        if state.condition(Subject::NoNews).unwrap().is_open() {
+        let stored = store.probe_state("hangs@staging".to_owned()).await.unwrap();
+        let stored: ProbeState =
+            stored.map(|stored| serde_json::from_str(&stored.state).unwrap()).unwrap_or_default();
+        if stored.condition(Subject::NoNews).unwrap().is_open() {
             break;
         }
         assert!(begun.elapsed() < PATIENCE, "nobody is told that it has not run");
@@ -228,11 +228,11 @@ async fn a_probe_that_hangs_delays_no_other_and_its_own_next_run_is_passed_over(
 async fn a_run_that_meets_another_waits_for_it_or_takes_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let stage = Stage::begin(&store(), directory.path()).await;
-    let mut queues = definition("queues", "until test -e go; do sleep 0.02; done", None);
-    queues.overlap = Overlap::Queue;
-    let mut replaces = definition("replaces", "test -e go || exec sleep 60", None);
-    replaces.overlap = Overlap::Replace;
-    stage.watch(vec![queues, replaces]).await;
+    let mut queueing = definition("queues", "until test -e go; do sleep 0.02; done", None);
+    queueing.overlap = Overlap::Queue;
+    let mut replacing = definition("replaces", "test -e go || exec sleep 60", None);
+    replacing.overlap = Overlap::Replace;
+    stage.watch(vec![queueing, replacing]).await;
     stage.heard("watching", 1).await;
     for probe in ["queues", "queues", "queues", "replaces"] {
         stage.board.run_now(probe).await.unwrap();
