@@ -35,7 +35,7 @@ pub(crate) const TASK: &str = "watch";
 const INTERVAL: Duration = Duration::from_mins(1);
 
 /// Every probe has run once by then.
-const WATCHED: Duration = Duration::from_secs(125);
+const WATCHED: Duration = Duration::from_secs(70);
 
 /// Runs that began this late or later are one in a hundred.
 const PERCENT: usize = 99;
