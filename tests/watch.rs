@@ -5,7 +5,6 @@
 #[path = "fixtures/vendor.rs"]
 mod vendor;
 
-use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -18,7 +17,7 @@ use vendor::{Request, Vendor};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 const API_KEY: &str = "fedcba9876543210fedcba9876543210";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A directory with a docker-test.yaml, and the vendors that its daemon tells.
 struct Scene {
@@ -244,42 +243,12 @@ fn what_would_be_watched_is_shown_without_running_anything() {
 }
 
 #[test]
-fn nothing_to_watch_and_a_public_page_without_a_token_are_refused() {
-    let scene = Scene::new("version: 1\nprobes:\n  one: { command: 'true', schedule: R//PT1H }\n");
-    let public = scene.run(&["--listen", "0.0.0.0:0"]);
-    assert_code(&public, 125);
-    assert!(text(&public.stderr).contains("token"), "{}", text(&public.stderr));
-    std::fs::remove_file(scene.path().join("docker-test.yaml")).unwrap();
-    let nothing = scene.run(&["--once"]);
-    assert_code(&nothing, 125);
-    assert!(text(&nothing.stderr).contains("nothing to watch"), "{}", text(&nothing.stderr));
-}
-
-#[test]
-fn the_page_is_served_and_a_run_can_be_asked_for_with_the_token() {
-    let scene = Scene::new("version: 1\nprobes:\n  one: { command: 'echo x >> ran', on: deploy }\n");
-    std::fs::write(scene.path().join("token"), "0123456789abcdef0123\n").unwrap();
-    let mut command = scene.command(&["--listen", "127.0.0.1:0", "--token-file", "token"]);
-    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let mut said = String::new();
-    let mut errors = child.stderr.take().unwrap();
-    let mut byte = [0];
-    while !said.contains("http://127.0.0.1:") || !said.ends_with('\n') {
-        assert_eq!(errors.read(&mut byte).unwrap(), 1, "{said}");
-        said.push(char::from(byte[0]));
+fn nothing_to_watch_is_refused() {
+    let scene = Scene::new("version: 1\n");
+    for _ in 0..2 {
+        let nothing = scene.run(&["--once"]);
+        assert_code(&nothing, 125);
+        assert!(text(&nothing.stderr).contains("nothing to watch"), "{}", text(&nothing.stderr));
+        let _gone = std::fs::remove_file(scene.path().join("docker-test.yaml"));
     }
-    let address = said.split("http://").nth(1).unwrap().split_whitespace().next().unwrap();
-    let url = format!("http://{}", address.trim_end_matches('/'));
-    let ask = |token: Option<&str>| {
-        let header = token.map(|token| format!("Authorization: Bearer {token}"));
-        let mut curl = Command::new("curl");
-        curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST"]);
-        curl.args(header.iter().flat_map(|header| ["-H", header]));
-        text(&curl.arg(format!("{url}/api/v1/probes/one/run")).output().unwrap().stdout)
-    };
-    assert_eq!(ask(None), "401");
-    assert!(ask(Some("0123456789abcdef0123")).starts_with('2'));
-    until("run", || scene.path().join("ran").exists(), String::new);
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

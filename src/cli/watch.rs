@@ -7,7 +7,6 @@ mod attending;
 mod configured;
 mod lines;
 mod listing;
-mod page;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -48,14 +47,8 @@ pub(super) struct WatchArgs {
     #[arg(long)]
     once: bool,
     /// Show what is watched and when each probe runs next; run and send nothing.
-    #[arg(long, conflicts_with_all = ["once", "listen"])]
+    #[arg(long, conflicts_with = "once")]
     dry_run: bool,
-    /// Serve the status page here, as in 127.0.0.1:8099.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "once")]
-    listen: Option<String>,
-    /// A file with the token that requests to run and to silence must bear (or the variable `DOCKER_TEST_WATCH_TOKEN`).
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
     /// Do not look for probes in the labels of images and containers.
     #[arg(long)]
     no_labels: bool,
@@ -87,21 +80,14 @@ enum WatchError {
     Locked(PathBuf),
     #[error("cannot {operation} {}", path.display())]
     Inaccessible { operation: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("the token in {0} has less than {LEAST_TOKEN} characters")]
-    ShortToken(String),
     #[error("cannot listen for SIGHUP")]
     Hangup(#[source] std::io::Error),
 }
 
-/// Holds the token of the page.
-const TOKEN: &str = "DOCKER_TEST_WATCH_TOKEN";
-/// Characters of a token at least.
-const LEAST_TOKEN: usize = 16;
-
 impl Diagnose for WatchError {
     fn category(&self) -> Category {
         match self {
-            Self::Nothing | Self::Locked(_) | Self::ShortToken(_) => Category::User,
+            Self::Nothing | Self::Locked(_) => Category::User,
             Self::Inaccessible { .. } | Self::Hangup(_) => Category::Environment,
         }
     }
@@ -112,7 +98,6 @@ impl Diagnose for WatchError {
             Self::Locked(_) => {
                 Some("one daemon a state directory: give this one another with --state-dir".to_owned())
             }
-            Self::ShortToken(_) => Some("make one: head -c 24 /dev/urandom | base64".to_owned()),
             Self::Inaccessible { .. } | Self::Hangup(_) => None,
         }
     }
@@ -135,7 +120,6 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
     if args.dry_run {
         return listing::execute(&args, configured, &app).await;
     }
-    let token = token(&args, &app)?;
     let state = match &args.state_dir {
         Some(directory) => app.environment.current_dir().join(directory),
         None => app.state_dir()?,
@@ -153,7 +137,6 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
         lines::say(&format!("the state was damaged: it is kept as {aside}, and a new one is begun"));
     }
     let (store, lasts) = (opened.store.clone(), opened.lasts);
-    let page = page::open(&args, token).await?;
     let sinks = Arc::new(Mutex::default());
     let flags = args.engine.clone();
     let kit = configured::Kit {
@@ -165,7 +148,7 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
         flags,
     };
     let means = kit.means(&configured)?;
-    let (board, desk) = board::board(store);
+    let (_board, desk) = board::board(store);
     let observer = lines::observer(args.format, args.verbose, Arc::clone(&means.redactor));
     let host = configured.host.clone();
     let mut daemon = Daemon::new(means, desk, sinks, host, Arc::new(Timestamp::now), observer).await?;
@@ -174,7 +157,6 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
     let code = if args.once {
         once(&mut daemon, &args, &configured, &app, &stop, (&sender, &mut inputs)).await
     } else {
-        let served = page.map(|page| page.serve(board, &stop));
         let tasks = attending::begin(&args, &configured, &app, kit, &sender)?;
         for input in configured.inputs() {
             daemon.take(input).await;
@@ -187,9 +169,6 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
         };
         tokio::join!(daemon.run(&mut inputs, &stop), asked);
         tasks.abort();
-        if let Some(served) = served {
-            served.end().await;
-        }
         // It was asked to end, and did so in order.
         ExitCode::Success
     };
@@ -276,25 +255,4 @@ fn lock(state: &Path) -> Result<File, Failure> {
         Err(TryLockError::WouldBlock) => Err(WatchError::Locked(state.to_owned()).into()),
         Err(TryLockError::Error(source)) => Err(failed("lock")(source).into()),
     }
-}
-
-/// The token of the page: of the file, or of the variable. Never an argument, which everybody on the machine can see.
-fn token(args: &WatchArgs, app: &Running) -> Result<Option<String>, Failure> {
-    let (text, place) = match &args.token_file {
-        Some(path) => {
-            let path = app.environment.current_dir().join(path);
-            let text = std::fs::read_to_string(&path).map_err(|source| WatchError::Inaccessible {
-                operation: "read",
-                path: path.clone(),
-                source,
-            })?;
-            (Some(text), path.display().to_string())
-        }
-        None => (app.environment.non_empty(TOKEN).map(str::to_owned), format!("the variable {TOKEN}")),
-    };
-    let Some(token) = text.map(|text| text.trim().to_owned()) else { return Ok(None) };
-    if token.chars().count() < LEAST_TOKEN {
-        return Err(WatchError::ShortToken(place).into());
-    }
-    Ok(Some(token))
 }

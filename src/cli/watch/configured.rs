@@ -207,8 +207,7 @@ impl Kit {
 fn tester() -> Tester {
     let command = WatchArgs::augment_args(clap::Command::new("watch"));
     let is_own = |arg: &&clap::Arg| {
-        layers::settable(arg)
-            && ["once", "dry_run", "listen", "format", "verbose"].contains(&arg.get_id().as_str())
+        layers::settable(arg) && ["once", "dry_run", "format", "verbose"].contains(&arg.get_id().as_str())
     };
     Tester {
         program: program(),
