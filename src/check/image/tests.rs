@@ -155,14 +155,14 @@ async fn docker_test_is_told_what_was_asked_for_and_nothing_that_was_meant_for_u
         json!({"image": "shop:1", "arguments": ["--results-dir=r", "-e", "A=b", "--", "sh", "--report"]}),
     ))
     .await;
-    assert_eq!(written("words"), "run shop:1 --report json=- --results-dir=r -e A=b -- sh --report\n");
+    assert_eq!(written("words"), "run --report json=- shop:1 --results-dir=r -e A=b -- sh --report\n");
     let variables = written("variables");
     assert!(
         variables.contains("DOCKER_HOST=x") && !variables.contains("probe") && !variables.contains("PLUGIN")
     );
     run(check_of(json!("shop:1"))).await;
     let words = written("words");
-    let results = words.trim().strip_prefix("run shop:1 --report json=- --results-dir ").unwrap();
+    let results = words.trim().strip_prefix("run --report json=- shop:1 --results-dir ").unwrap();
     assert!(!std::path::Path::new(results).exists(), "{results} is left behind");
 }
 
