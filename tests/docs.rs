@@ -25,7 +25,7 @@ use docker_test::suite::{Known, Suite};
 use docker_test::watch;
 use snapbox::{Assert, IntoData};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "build",
     "inspect",
@@ -38,6 +38,7 @@ const COMMANDS: [&str; 15] = [
     "results",
     "report merge",
     "prune",
+    "watch",
     "doctor",
     "completions",
     "man",
