@@ -16,6 +16,7 @@ mod history;
 mod init;
 mod inspect;
 mod list;
+mod outbox;
 mod plugin;
 mod prune;
 mod report;
@@ -77,6 +78,8 @@ enum Command {
     Init(init::InitArgs),
     /// List earlier runs, and which tests are flaky or slow.
     History(history::HistoryArgs),
+    /// List what waits for a sink or was refused by it, and send it again.
+    Outbox(outbox::OutboxArgs),
     /// Fetch the results of a run whose engine went away.
     Results(results::ResultsArgs),
     /// Work with reports of earlier runs.
@@ -268,6 +271,9 @@ fn dispatch(cli: Cli, application: Application) -> Result<ExitCode, Failure> {
         }
         Command::Prune(args) => {
             application.block_on(OnSignal::End, async move |app| prune::execute(args, app).await)
+        }
+        Command::Outbox(args) => {
+            application.block_on(OnSignal::End, async move |app| outbox::execute(args, app).await)
         }
         Command::Doctor(args) => {
             application.block_on(OnSignal::End, async move |app| doctor::execute(args, app).await)

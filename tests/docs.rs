@@ -25,7 +25,7 @@ use docker_test::suite::{Known, Suite};
 use docker_test::watch;
 use snapbox::{Assert, IntoData};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 22] = [
     "run",
     "build",
     "inspect",
@@ -39,6 +39,12 @@ const COMMANDS: [&str; 16] = [
     "report merge",
     "prune",
     "watch",
+    "outbox",
+    "outbox list",
+    "outbox show",
+    "outbox retry",
+    "outbox delete",
+    "outbox send",
     "doctor",
     "completions",
     "man",

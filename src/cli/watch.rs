@@ -4,7 +4,7 @@
 //! is [`crate::watch`]'s.
 
 mod attending;
-mod configured;
+pub(super) mod configured;
 mod lines;
 mod listing;
 

@@ -31,12 +31,12 @@ use crate::watch::{Definition, Input, Means, SilenceRule, Source, definitions, l
 use clap::Args as _;
 
 /// What the daemon is configured with.
-pub(super) struct Configured {
+pub(in crate::cli) struct Configured {
     /// The file that it stands in.
     pub(super) path: Option<PathBuf>,
     /// Its probes.
     pub(super) definitions: Vec<Definition>,
-    sinks: Vec<Sink>,
+    pub(in crate::cli) sinks: Vec<Sink>,
     policy: Arc<Policy>,
     silences: Vec<SilenceRule>,
     /// The host in alerts about engine and sinks, and of probes that name none.
@@ -47,7 +47,7 @@ pub(super) struct Configured {
 }
 
 /// Reads it.
-pub(super) fn read(
+pub(in crate::cli) fn read(
     suite: Option<&Path>,
     filter: &[String],
     labels: bool,
