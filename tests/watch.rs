@@ -177,6 +177,13 @@ fn a_configuration_is_read_again_when_it_changes_and_a_bad_one_leaves_the_old_on
     daemon.until_it_says("was read again", read + 1);
     scene.write(&format!("version: 1\nprobes:\n{}", probe("two")));
     daemon.until_it_says("watching 1 probe", 2);
+    // A file that is away for a moment is no reason to forget what is open.
+    let (file, away) = (scene.path().join("docker-test.yaml"), scene.path().join("away"));
+    std::fs::rename(&file, &away).unwrap();
+    daemon.until_it_says("is not there, and the configuration before stays", 1);
+    let passed = daemon.said().matches("two passed").count();
+    daemon.until_it_says("two passed", passed + 1);
+    std::fs::rename(&away, &file).unwrap();
     assert_eq!(daemon.ends(Signal::SIGINT), Some(0));
 }
 

@@ -105,7 +105,8 @@ pub(crate) fn watch(probes: &str, target: &str, directory: &Path) -> Result<(), 
         let clock = Arc::new(Timestamp::now);
         let mut daemon = Daemon::new(means, desk, sinks, "bench".to_owned(), clock, observer).await?;
         let before = resident()?;
-        daemon.take(Input::Probes { source: Source::File, definitions: definitions(probes, target)? }).await;
+        let (place, definitions) = ("docker-test.yaml".to_owned(), definitions(probes, target)?);
+        daemon.take(Input::Probes { source: Source::File, place, definitions }).await;
         let idle = (resident()? - before) / real(probes);
         let stop = CancellationToken::new();
         let (_inputs, mut inputs) = mpsc::channel(1);

@@ -146,6 +146,7 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
         sinks: Arc::clone(&sinks),
         app: app.clone(),
         flags,
+        current: configured::Current::of(&configured),
     };
     let means = kit.means(&configured)?;
     let (_board, desk) = board::board(store);
@@ -203,11 +204,15 @@ async fn once(
         loop {
             tokio::select! {
                 found = &mut looking => {
-                    if let Err(failure) = found
-                        && configured.needs_engine()
-                    {
-                        terminal::report_failure(&failure, &configured.redactor());
-                        code = ExitCode::Error;
+                    if let Err(failure) = found {
+                        // Without it there may be nothing that is watched at all.
+                        if configured.needs_engine() || configured.definitions.is_empty() {
+                            terminal::report_failure(&failure, &configured.redactor());
+                            code = ExitCode::Error;
+                        } else {
+                            let why = failure.chain().join(": ");
+                            lines::say(&format!("labels are not looked at: {why}"));
+                        }
                     }
                     break;
                 }

@@ -302,6 +302,16 @@ impl Reporting {
         }
     }
 
+    /// Sends nothing more of what is in the store; another does. What is told is stored all the same.
+    pub fn send_no_more(&self) {
+        self.main.stop();
+    }
+
+    /// The sinks that are told.
+    pub fn sinks(&self) -> impl Iterator<Item = &str> {
+        self.sinks.iter().map(|sink| sink.id.as_str())
+    }
+
     /// Whether what is not sent is there for the next run.
     #[must_use]
     pub fn lasts(&self) -> bool {

@@ -7,6 +7,7 @@ mod input;
 mod ticking;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use super::sinks::Sinks;
 use crate::history::HistoryError;
 use crate::history::outbox::Memo;
 use crate::notify::Alert;
-use crate::notify::policy::{Policy, Silence};
+use crate::notify::policy::{Condition, Policy, ProbeState, Silence};
 use crate::probe::{ProbeRun, Verdict};
 
 pub use input::{Input, Source};
@@ -96,10 +97,15 @@ pub struct Daemon {
     /// What is remembered of probes that are not there (yet): by key.
     kept: BTreeMap<String, Kept>,
     gone: BTreeMap<String, Timestamp>,
-    known: BTreeSet<Source>,
     health: Health,
     problems: BTreeMap<String, String>,
+    conditions: BTreeMap<String, Condition>,
+    /// What became of steps that were taken beside the loop.
+    stepped: (mpsc::UnboundedSender<(String, ProbeState)>, mpsc::UnboundedReceiver<(String, ProbeState)>),
+    reminding: Arc<AtomicBool>,
     under_way: usize,
+    /// How many runs have begun.
+    runs: u64,
     worst: Option<Verdict>,
     done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
 }
@@ -132,6 +138,12 @@ impl Daemon {
             }
         }
         *tools.silences.write().unwrap_or_else(PoisonError::into_inner) = silences;
+        let mut conditions = BTreeMap::new();
+        for memo in store.memos(ticking::CONDITION).await? {
+            if let Ok(condition) = serde_json::from_str(&memo.text) {
+                conditions.insert(memo.name, condition);
+            }
+        }
         let health = Health { started_at: now.as_second(), ..Health::default() };
         let mut daemon = Self {
             tools: Arc::new(tools),
@@ -145,10 +157,13 @@ impl Daemon {
             agenda: BTreeSet::new(),
             kept,
             gone: BTreeMap::new(),
-            known: BTreeSet::new(),
             health,
             problems: BTreeMap::new(),
+            conditions,
+            stepped: mpsc::unbounded_channel(),
+            reminding: Arc::default(),
             under_way: 0,
+            runs: 0,
             worst: None,
             done: mpsc::unbounded_channel(),
         };
@@ -178,6 +193,7 @@ impl Daemon {
                 biased;
                 () = stop.cancelled() => break,
                 Some(done) = self.done.1.recv() => self.over(&done),
+                Some((name, state)) = self.stepped.1.recv() => self.take_step(&name, &state),
                 Some(request) = self.desk.requests.recv() => self.answer(request).await,
                 Some(input) = inputs.recv() => self.take(input).await,
                 () = tokio::time::sleep_until(next_tick) => {
@@ -256,7 +272,8 @@ impl Daemon {
         if let Some(expected_at) = step.overdue {
             self.tell_overdue(name, expected_at);
         }
-        if step.begins {
+        // One that is gone from the engine has nothing that could be run.
+        if step.begins && !self.gone.contains_key(name) {
             self.begin(name, step.due, now);
         } else {
             // A slot that is passed over is passed over for good.
@@ -268,13 +285,15 @@ impl Daemon {
 
     fn begin(&mut self, name: &str, due: Option<Timestamp>, now: Timestamp) {
         let Some(entry) = self.entries.get_mut(name) else { return };
-        let stop = entry.begin(now);
+        self.runs += 1;
+        let number = self.runs;
+        let stop = entry.begin(number, now);
         self.under_way += 1;
         (self.observer)(&Happening::Began { probe: name, due, at: now });
         let (definition, kept) = (Arc::clone(&entry.definition), entry.kept());
         let (tools, sender) = (Arc::clone(&self.tools), self.done.0.clone());
         tokio::spawn(async move {
-            let done = super::run::run(&tools, definition, kept, &stop).await;
+            let done = super::run::run(&tools, (definition, number), kept, &stop).await;
             // Nobody waits for it any more where the daemon has ended.
             let _unheard = sender.send(done);
         });
@@ -303,7 +322,9 @@ impl Daemon {
             None if done.run.is_some() => self.problem("store", None),
             None => {}
         }
-        let Some(entry) = self.entries.get_mut(&done.probe) else { return };
+        // It may have been taken out and put in again meanwhile.
+        let entry = self.entries.get_mut(&done.probe).filter(|entry| entry.is_running(done.number));
+        let Some(entry) = entry else { return };
         let state = done.stepped.as_ref().map(|stepped| &stepped.state);
         let again = entry.end(done.run.as_ref(), state, now) && goes_on;
         let kept = entry.kept();
@@ -314,6 +335,13 @@ impl Daemon {
             tokio::spawn(async move { tools.remember(kept).await });
         }
         self.place(&done.probe);
+    }
+
+    fn take_step(&mut self, name: &str, state: &ProbeState) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.take_state(state);
+            self.place(name);
+        }
     }
 
     /// Puts a probe where it belongs: on the agenda, and on the board.

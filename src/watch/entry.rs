@@ -27,6 +27,7 @@ const NEWS: u32 = 2;
 /// A run that is under way.
 #[derive(Debug)]
 struct UnderWay {
+    number: u64,
     since: i64,
     stop: CancellationToken,
 }
@@ -48,6 +49,7 @@ pub(super) struct Step {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) definition: Arc<Definition>,
+    place: Arc<str>,
     timetable: Option<Timetable>,
     progress: Progress,
     /// When it is to be looked at next.
@@ -68,6 +70,7 @@ impl Entry {
     /// A probe of which `kept` is remembered, with its last runs, oldest first.
     pub(super) fn new(
         definition: Arc<Definition>,
+        place: Arc<str>,
         kept: Option<&Kept>,
         now: Timestamp,
     ) -> Result<Self, ScheduleError> {
@@ -79,6 +82,7 @@ impl Entry {
         let view = Arc::new(view(&definition));
         let mut entry = Self {
             definition,
+            place,
             timetable,
             progress,
             at: None,
@@ -99,8 +103,8 @@ impl Entry {
         definition: Arc<Definition>,
         now: Timestamp,
     ) -> Result<(), ScheduleError> {
-        let kept = Kept::of(&self.definition, &self.progress);
-        let mut next = Self::new(definition, Some(&kept), now)?;
+        let kept = self.kept();
+        let mut next = Self::new(definition, Arc::clone(&self.place), Some(&kept), now)?;
         next.under_way = self.under_way.take();
         next.waiting = self.waiting;
         next.without_run = self.without_run;
@@ -120,7 +124,7 @@ impl Entry {
 
     /// What is stored of it.
     pub(super) fn kept(&self) -> Kept {
-        Kept::of(&self.definition, &self.progress)
+        Kept::of(&self.definition, &self.place, &self.progress)
     }
 
     /// Whether it is late already: due before now.
@@ -174,14 +178,7 @@ impl Entry {
         match self.definition.overlap {
             Overlap::Skip => {
                 step.skipped += slots;
-                let (count, since) = &mut self.without_run;
-                if *count == 0 {
-                    *since = first.map_or(0, Timestamp::as_second);
-                }
-                *count = count.saturating_add(1);
-                if *count >= NEWS {
-                    step.overdue = Some(*since);
-                }
+                self.miss(first, step);
             }
             Overlap::Queue => {
                 self.waiting = 1;
@@ -191,7 +188,21 @@ impl Entry {
                 self.waiting = 1;
                 self.progress.runs = self.progress.runs.saturating_add(slots);
                 self.stop();
+                // Where each run takes the place of the one before, none may ever come to a verdict.
+                self.miss(first, step);
             }
+        }
+    }
+
+    /// A slot has come, and the run before has no verdict yet.
+    fn miss(&mut self, slot: Option<Timestamp>, step: &mut Step) {
+        let (count, since) = &mut self.without_run;
+        if *count == 0 {
+            *since = slot.map_or(0, Timestamp::as_second);
+        }
+        *count = count.saturating_add(1);
+        if *count >= NEWS {
+            step.overdue = Some(*since);
         }
     }
 
@@ -216,20 +227,25 @@ impl Entry {
     }
 
     /// A run begins.
-    pub(super) fn begin(&mut self, now: Timestamp) -> CancellationToken {
+    pub(super) fn begin(&mut self, number: u64, now: Timestamp) -> CancellationToken {
         let stop = CancellationToken::new();
         self.progress.last_started = Some(now);
-        self.without_run = (0, 0);
-        self.under_way = Some(UnderWay { since: now.as_second(), stop: stop.clone() });
+        self.under_way = Some(UnderWay { number, since: now.as_second(), stop: stop.clone() });
         self.at = self.next(now);
         self.show_times();
         stop
+    }
+
+    /// Whether the run of this number is the one that is under way.
+    pub(super) fn is_running(&self, number: u64) -> bool {
+        self.under_way.as_ref().is_some_and(|under_way| under_way.number == number)
     }
 
     /// A run is over; one that was stopped came to nothing. Says whether another one begins now.
     pub(super) fn end(&mut self, run: Option<&ProbeRun>, state: Option<&ProbeState>, now: Timestamp) -> bool {
         self.under_way = None;
         if let Some(run) = run {
+            self.without_run = (0, 0);
             self.progress.failing = !run.verdict().is_pass();
             let view = Arc::make_mut(&mut self.view);
             view.last = Some(last(run));

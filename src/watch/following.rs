@@ -22,6 +22,8 @@ pub const PROBE_LABELS: [&str; 2] = ["test.schedule", "test.on"];
 
 /// Probes are looked for so often, whatever is heard.
 const AGAIN: Duration = Duration::from_mins(1);
+/// An engine that could be followed for so long answers.
+const PROBATION: Duration = Duration::from_secs(3);
 /// What comes together is looked at together.
 const TOGETHER: Duration = Duration::from_millis(300);
 /// Between two looks at what has settled.
@@ -82,13 +84,18 @@ async fn following(
             }
             () = tokio::time::sleep_until(next_look) => {
                 if let Some(reader) = reader {
-                    discover(engine, reader, inputs).await?;
+                    discover(engine, reader, name, inputs).await?;
                 } else {
                     // That it answers is worth knowing also where nothing is looked for.
                     engine.containers(&[PROBE_LABELS[0]]).await?;
                 }
-                send(inputs, Input::Engine { name: name.to_owned(), trouble: None }).await;
-                look_at = Some(Instant::now() + AGAIN);
+                // An engine that lists and tells no events is none that can be followed: it fails at once.
+                look_at = if begun.elapsed() < PROBATION {
+                    Some(begun + PROBATION)
+                } else {
+                    send(inputs, Input::Engine { name: name.to_owned(), trouble: None }).await;
+                    Some(Instant::now() + AGAIN)
+                };
             }
         }
     }
@@ -116,6 +123,7 @@ fn may_be_probe(event: &EngineEvent) -> bool {
 pub async fn discover(
     engine: &Engine,
     reader: &LabelReader,
+    name: &str,
     inputs: &mpsc::Sender<Input>,
 ) -> Result<(), EngineError> {
     let mut found = Found::default();
@@ -145,7 +153,11 @@ pub async fn discover(
     }
     let problem = (!found.problems.is_empty()).then(|| found.problems.join("; "));
     send(inputs, Input::Problem { about: "labels".to_owned(), problem }).await;
-    send(inputs, Input::Probes { source: Source::Engine, definitions: found.definitions }).await;
+    send(
+        inputs,
+        Input::Probes { source: Source::Engine, place: name.to_owned(), definitions: found.definitions },
+    )
+    .await;
     Ok(())
 }
 

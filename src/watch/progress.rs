@@ -19,6 +19,12 @@ pub(super) const KIND: &str = "progress";
 pub(super) struct Kept {
     pub(super) identity: Identity,
     pub(super) origin: Origin,
+    /// The file or engine that it was found in: others know nothing of it.
+    #[serde(default)]
+    pub(super) place: String,
+    /// When it was missed first, in Unix seconds, where it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) gone_since: Option<i64>,
     /// Schedule and zone that the slots are those of.
     schedule: String,
     /// In Unix milliseconds, like all times here.
@@ -30,10 +36,12 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn of(definition: &Definition, progress: &Progress) -> Self {
+    pub(super) fn of(definition: &Definition, place: &str, progress: &Progress) -> Self {
         Self {
             identity: definition.probe.identity.clone(),
             origin: definition.origin.clone(),
+            place: place.to_owned(),
+            gone_since: None,
             schedule: written(definition.times.as_ref()),
             first_seen: progress.first_seen.as_millisecond(),
             last_slot: progress.last_slot.map(Timestamp::as_millisecond),

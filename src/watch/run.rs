@@ -52,6 +52,7 @@ pub(super) struct Tools {
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) probe: String,
+    pub(super) number: u64,
     /// Nothing where it was stopped.
     pub(super) run: Option<ProbeRun>,
     pub(super) stepped: Option<Stepped>,
@@ -70,7 +71,11 @@ impl Tools {
     }
 
     pub(super) fn set_means(&self, means: Means) {
-        *self.means.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(means);
+        let new = Arc::new(means);
+        let mut current = self.means.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *current, new);
+        // Runs that began with it still store; what is stored is sent with the new keys.
+        old.reporting.send_no_more();
     }
 
     /// A probe's policy with what is silenced now.
@@ -98,7 +103,7 @@ impl Tools {
 /// not run twice.
 pub(super) async fn run(
     tools: &Tools,
-    definition: Arc<Definition>,
+    (definition, number): (Arc<Definition>, u64),
     kept: Kept,
     stop: &CancellationToken,
 ) -> Done {
@@ -120,13 +125,13 @@ pub(super) async fn run(
             error: Some("the check ended in a fault of docker-test itself".to_owned()),
         }),
     };
-    let Some(run) = run else { return Done { probe, run: None, stepped: None, problem: None } };
+    let Some(run) = run else { return Done { probe, number, run: None, stepped: None, problem: None } };
     let policy = tools.policy(&probe, &definition.policy);
     match means.reporting.conclude_under(&policy, &run).await {
-        Ok(stepped) => Done { probe, run: Some(run), stepped: Some(stepped), problem: None },
+        Ok(stepped) => Done { probe, number, run: Some(run), stepped: Some(stepped), problem: None },
         Err(error) => {
             let problem = format!("a run cannot be stored: {}", Failure::from(error).chain().join(": "));
-            Done { probe, run: Some(run), stepped: None, problem: Some(problem) }
+            Done { probe, number, run: Some(run), stepped: None, problem: Some(problem) }
         }
     }
 }

@@ -44,6 +44,11 @@ impl Sinks {
         }
     }
 
+    /// Forgets the sinks that are no more.
+    pub fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.standings.retain(|sink, _| is_there(sink));
+    }
+
     /// Every sink that something is known of, and what is wrong with it.
     #[must_use]
     pub fn troubles(&self, now: i64) -> Vec<(String, Option<String>)> {

@@ -72,7 +72,7 @@ impl Heard {
             };
             match input {
                 Input::Occurred(occurrence) => self.occurrences.push(occurrence),
-                Input::Probes { source: Source::Engine, definitions } => {
+                Input::Probes { source: Source::Engine, definitions, .. } => {
                     self.probes = definitions.iter().map(|definition| definition.name().to_owned()).collect();
                 }
                 Input::Problem { about, problem } if about == "labels" => self.problem = problem,

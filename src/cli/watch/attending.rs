@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::super::application::Running;
 use super::super::connect;
 use super::super::flags::EngineFlags;
-use super::configured::{self, Configured, Kit};
+use super::configured::{self, Configured, Current, Kit};
 use super::{WatchArgs, WatchError, lines};
 use crate::error::Failure;
 use crate::watch::Input;
@@ -23,6 +23,8 @@ use crate::watch::following::{self, LabelReader};
 const LOOK: Duration = Duration::from_secs(2);
 /// An engine that is away for less is not told of.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// An engine that could be followed for so long does answer.
+const STEADY: Duration = Duration::from_secs(5);
 /// Between two tries to reach it; doubled up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(15);
@@ -47,28 +49,24 @@ pub(super) fn begin(
     inputs: &mpsc::Sender<Input>,
 ) -> Result<Tasks, Failure> {
     let hangup = signal(SignalKind::hangup()).map_err(WatchError::Hangup)?;
-    let mut tasks = Vec::new();
     let reload = Reload {
         suite: args.suite.clone(),
         labels: !args.no_labels,
         filter: args.filter.clone(),
         path: configured.path.clone(),
+        has_file: configured.has_file,
         kit,
         inputs: inputs.clone(),
     };
-    tasks.push(tokio::spawn(reload.run(hangup)));
-    if !args.no_labels || configured.needs_engine() {
-        let engine = Attended {
-            flags: args.engine.clone(),
-            app: app.clone(),
-            name: configured::engine_name(&args.engine, app),
-            is_needed: configured.needs_engine(),
-            inputs: inputs.clone(),
-        };
-        let reader = (!args.no_labels).then(|| configured.label_reader());
-        tasks.push(tokio::spawn(engine.run(reader)));
-    }
-    Ok(Tasks(tasks))
+    let engine = Attended {
+        flags: args.engine.clone(),
+        app: app.clone(),
+        name: configured::engine_name(&args.engine, app),
+        current: reload.kit.current.clone(),
+        inputs: inputs.clone(),
+    };
+    let reader = (!args.no_labels).then(|| engine.current.label_reader());
+    Ok(Tasks(vec![tokio::spawn(reload.run(hangup)), tokio::spawn(engine.run(reader))]))
 }
 
 /// Reads the file again.
@@ -76,32 +74,42 @@ struct Reload {
     suite: Option<PathBuf>,
     labels: bool,
     filter: Vec<String>,
-    path: Option<PathBuf>,
+    path: PathBuf,
+    has_file: bool,
     kit: Kit,
     inputs: mpsc::Sender<Input>,
 }
 
 impl Reload {
-    async fn run(self, mut hangup: tokio::signal::unix::Signal) {
-        let mut seen = self.path.as_deref().map(print);
+    async fn run(mut self, mut hangup: tokio::signal::unix::Signal) {
+        let (mut read, mut last) = (print(&self.path), print(&self.path));
         let mut ticks = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
-                _ = hangup.recv() => seen = self.path.as_deref().map(print),
+                _ = hangup.recv() => {}
                 _ = ticks.tick() => {
-                    let now = self.path.as_deref().map(print);
-                    if now == seen {
+                    let now = print(&self.path);
+                    // It is read when it is the same at two looks: somebody may be writing it.
+                    let is_settled = now == last;
+                    last = now;
+                    if !is_settled || now == read {
                         continue;
                     }
-                    seen = now;
                 }
             }
+            read = print(&self.path);
             self.read().await;
         }
     }
 
-    async fn read(&self) {
+    async fn read(&mut self) {
         let about = "configuration".to_owned();
+        if self.has_file && !self.path.exists() {
+            let path = self.path.display();
+            let problem = format!("{path} is not there, and the configuration before stays");
+            self.send(Input::Problem { about, problem: Some(problem) }).await;
+            return;
+        }
         let read = configured::read(self.suite.as_deref(), &self.filter, self.labels, &self.kit.app)
             .and_then(|configured| Ok((self.kit.means(&configured)?, configured)));
         let (means, configured) = match read {
@@ -114,6 +122,8 @@ impl Reload {
             }
         };
         lines::say("the configuration was read again");
+        self.has_file = configured.has_file;
+        self.kit.current.adopt(&configured);
         self.send(Input::Problem { about, problem: None }).await;
         self.send(Input::Means(Box::new(means))).await;
         for input in configured.inputs() {
@@ -139,34 +149,43 @@ struct Attended {
     flags: EngineFlags,
     app: Running,
     name: String,
-    is_needed: bool,
+    current: Current,
     inputs: mpsc::Sender<Input>,
 }
 
 impl Attended {
     async fn run(self, reader: Option<Box<LabelReader>>) {
-        let (mut pause, mut has_answered) = (FIRST_PAUSE, false);
+        let (mut pause, mut has_answered, mut is_said) = (FIRST_PAUSE, false, false);
         let mut lost_since = Instant::now();
         loop {
+            if reader.is_none() && !self.current.needs_engine() {
+                lost_since = Instant::now();
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
             let trouble = match connect::connect(&self.flags, &self.app).await {
                 Ok(connection) => {
-                    (pause, has_answered) = (FIRST_PAUSE, true);
-                    let error =
-                        following::follow(&connection.engine, reader.as_deref(), &self.name, &self.inputs)
-                            .await;
+                    let begun = Instant::now();
+                    let engine = &connection.engine;
+                    let error = following::follow(engine, reader.as_deref(), &self.name, &self.inputs).await;
                     connection.close().await;
-                    lost_since = Instant::now();
+                    // One that answers and cannot be followed is as bad as one that does not answer.
+                    if begun.elapsed() >= STEADY {
+                        (pause, has_answered) = (FIRST_PAUSE, true);
+                        lost_since = Instant::now();
+                    }
                     error.to_string()
                 }
                 Err(failure) => failure.chain().join(": "),
             };
-            if has_answered || self.is_needed {
+            if has_answered || self.current.needs_engine() {
                 if lost_since.elapsed() >= PATIENCE {
                     let name = self.name.clone();
                     let _unheard = self.inputs.send(Input::Engine { name, trouble: Some(trouble) }).await;
                 }
-            } else if pause == FIRST_PAUSE {
-                lines::say(&format!("no engine answers, and labels are not looked at: {trouble}"));
+            } else if !is_said {
+                is_said = true;
+                lines::say(&format!("no engine can be followed, and labels are not looked at: {trouble}"));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
@@ -182,7 +201,8 @@ pub(super) async fn discover_once(
     inputs: &mpsc::Sender<Input>,
 ) -> Result<(), Failure> {
     let connection = connect::connect(flags, app).await?;
-    let found = following::discover(&connection.engine, reader, inputs).await;
+    let name = configured::engine_name(flags, app);
+    let found = following::discover(&connection.engine, reader, &name, inputs).await;
     connection.close().await;
     Ok(found?)
 }

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::super::application::Running;
 use super::super::flags::EngineFlags;
@@ -32,8 +33,10 @@ use clap::Args as _;
 
 /// What the daemon is configured with.
 pub(in crate::cli) struct Configured {
-    /// The file that it stands in.
-    pub(super) path: Option<PathBuf>,
+    /// The file that it stands in, or would stand in.
+    pub(super) path: PathBuf,
+    /// Whether there is one.
+    pub(super) has_file: bool,
     /// Its probes.
     pub(super) definitions: Vec<Definition>,
     pub(in crate::cli) sinks: Vec<Sink>,
@@ -80,7 +83,8 @@ pub(in crate::cli) fn read(
     let redactor = Arc::new(Redactor::new(variables.map(|(_, value)| value.to_owned()).chain(keys)));
     let directory = path.parent().map_or_else(|| current.to_owned(), Path::to_owned);
     Ok(Configured {
-        path: is_there.then_some(path),
+        path,
+        has_file: is_there,
         definitions: found,
         sinks,
         policy,
@@ -97,7 +101,11 @@ impl Configured {
     pub(super) fn inputs(&self) -> [Input; 2] {
         [
             Input::Rules { policy: Arc::clone(&self.policy), silences: self.silences.clone() },
-            Input::Probes { source: Source::File, definitions: self.definitions.clone() },
+            Input::Probes {
+                source: Source::File,
+                place: self.path.display().to_string(),
+                definitions: self.definitions.clone(),
+            },
         ]
     }
 
@@ -108,21 +116,27 @@ impl Configured {
 
     /// Reads labels of the engine's images and containers.
     pub(super) fn label_reader(&self) -> Box<LabelReader> {
-        let given = labels::Given { host: self.host.clone(), policy: Arc::clone(&self.policy) };
-        let filter = self.filter.clone();
-        Box::new(move |_, found, origin| {
-            if filter.iter().all(|label| has(found, label)) {
-                labels::definition(origin, found, &given)
-                    .map_err(|error| Failure::from(error).chain().join(": "))
-            } else {
-                Ok(None)
-            }
-        })
+        reader(Arc::new(RwLock::new(self.given())), self.filter.clone())
+    }
+
+    fn given(&self) -> labels::Given {
+        labels::Given { host: self.host.clone(), policy: Arc::clone(&self.policy) }
     }
 
     pub(super) fn redactor(&self) -> Arc<Redactor> {
         Arc::clone(&self.redactor)
     }
+}
+
+/// Reads labels with what is given at that time.
+fn reader(given: Arc<RwLock<labels::Given>>, filter: Vec<String>) -> Box<LabelReader> {
+    Box::new(move |_, found, origin| {
+        if !filter.iter().all(|label| has(found, label)) {
+            return Ok(None);
+        }
+        let given = given.read().unwrap_or_else(PoisonError::into_inner);
+        labels::definition(origin, found, &given).map_err(|error| Failure::from(error).chain().join(": "))
+    })
 }
 
 /// The environment in which the engine is found that the flags choose.
@@ -156,6 +170,38 @@ pub(super) fn engine_name(flags: &EngineFlags, app: &Running) -> String {
     chosen.or_else(|| variable().map(str::to_owned)).unwrap_or_else(|| "default".to_owned())
 }
 
+/// What of a configuration is asked for again and again, that of the last reload.
+#[derive(Clone)]
+pub(super) struct Current {
+    given: Arc<RwLock<labels::Given>>,
+    filter: Vec<String>,
+    needs_engine: Arc<AtomicBool>,
+}
+
+impl Current {
+    pub(super) fn of(configured: &Configured) -> Self {
+        Self {
+            given: Arc::new(RwLock::new(configured.given())),
+            filter: configured.filter.clone(),
+            needs_engine: Arc::new(AtomicBool::new(configured.needs_engine())),
+        }
+    }
+
+    /// Another configuration takes its place.
+    pub(super) fn adopt(&self, configured: &Configured) {
+        *self.given.write().unwrap_or_else(PoisonError::into_inner) = configured.given();
+        self.needs_engine.store(configured.needs_engine(), Ordering::Relaxed);
+    }
+
+    pub(super) fn label_reader(&self) -> Box<LabelReader> {
+        reader(Arc::clone(&self.given), self.filter.clone())
+    }
+
+    pub(super) fn needs_engine(&self) -> bool {
+        self.needs_engine.load(Ordering::Relaxed)
+    }
+}
+
 /// What lasts from one configuration to the next.
 pub(super) struct Kit {
     pub(super) store: Store,
@@ -165,6 +211,7 @@ pub(super) struct Kit {
     pub(super) sinks: Arc<Mutex<Sinks>>,
     pub(super) app: Running,
     pub(super) flags: EngineFlags,
+    pub(super) current: Current,
 }
 
 impl Kit {

@@ -47,6 +47,14 @@ impl Way {
         Self { store, lasts, courier, sending: Mutex::new(Some((stop, task))) }
     }
 
+    /// Sends nothing more, without waiting for what is on its way.
+    pub(super) fn stop(&self) {
+        let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((stop, _task)) = sending {
+            let _ended = stop.send(());
+        }
+    }
+
     /// Whether something waits in it. One that cannot be asked has nothing that could be sent.
     pub(super) async fn is_in_use(&self) -> bool {
         let backlog = self.store.backlog().await.unwrap_or_default();

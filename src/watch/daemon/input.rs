@@ -4,6 +4,7 @@
 //! retired only when it has been gone for a while.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub enum Input {
     Probes {
         /// Which source.
         source: Source,
+        /// The file or the engine.
+        place: String,
         /// All of its probes.
         definitions: Vec<Definition>,
     },
@@ -83,7 +86,9 @@ impl Daemon {
     /// Takes in what comes.
     pub async fn take(&mut self, input: Input) {
         match input {
-            Input::Probes { source, definitions } => self.take_probes(source, definitions).await,
+            Input::Probes { source, place, definitions } => {
+                self.take_probes(source, &Arc::from(place), definitions).await;
+            }
             Input::Rules { policy, silences: rules } => {
                 self.policy = policy;
                 self.silences(|silences| silences.set_rules(rules));
@@ -96,9 +101,8 @@ impl Daemon {
         }
     }
 
-    async fn take_probes(&mut self, source: Source, definitions: Vec<Definition>) {
+    async fn take_probes(&mut self, source: Source, place: &Arc<str>, definitions: Vec<Definition>) {
         let now = (self.clock)();
-        let is_first = self.known.insert(source);
         let mut there = BTreeSet::new();
         let mut new = Vec::new();
         for definition in definitions {
@@ -118,12 +122,18 @@ impl Daemon {
             there.insert(name.clone());
             self.gone.remove(&name);
             let definition = Arc::new(definition);
+            let key = definition.probe.identity.key();
+            // The same check of another host is another probe.
+            let is_other = |entry: &Entry| entry.definition.probe.identity.key() != key;
+            if self.entries.get(&name).is_some_and(is_other) {
+                self.retire(&name).await;
+            }
             let taken = if let Some(entry) = self.entries.get_mut(&name) {
                 entry.redefine(definition, now)
             } else {
-                let kept = self.kept.remove(&definition.probe.identity.key());
+                let kept = self.kept.remove(&key);
                 new.push((name.clone(), kept.is_some()));
-                Entry::new(definition, kept.as_ref(), now).map(|entry| {
+                Entry::new(definition, Arc::clone(place), kept.as_ref(), now).map(|entry| {
                     self.entries.insert(name.clone(), entry);
                 })
             };
@@ -139,9 +149,7 @@ impl Daemon {
         }
         self.spread(&new.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), now);
         self.retire_others(source, &there, now).await;
-        if is_first {
-            self.retire_forgotten(source).await;
-        }
+        self.retire_forgotten(source, place).await;
         (self.observer)(&Happening::Watching(self.entries.len()));
     }
 
@@ -212,12 +220,21 @@ impl Daemon {
         self.close(&entry.kept(), &entry.definition.policy).await;
     }
 
-    /// Probes that were watched before this start and are no more.
-    async fn retire_forgotten(&mut self, source: Source) {
-        let is_of = |kept: &&Kept| Source::of(&kept.origin) == source;
+    /// Probes that were watched before this start and are no more: of this file, or of one that is not there any more; of
+    /// this engine once they have been gone for a while.
+    async fn retire_forgotten(&mut self, source: Source, place: &str) {
+        let now = (self.clock)().as_second();
+        let is_of = |kept: &&Kept| Source::of(&kept.origin) == source && is_here(kept, place);
         let forgotten: Vec<Kept> = self.kept.values().filter(is_of).cloned().collect();
-        for kept in forgotten {
-            self.kept.remove(&kept.identity.key());
+        for mut kept in forgotten {
+            let key = kept.identity.key();
+            let gone_for = now.saturating_sub(*kept.gone_since.get_or_insert(now));
+            if source == Source::Engine && Duration::from_secs(gone_for.max(0).unsigned_abs()) < GONE {
+                self.tools.remember(kept.clone()).await;
+                self.kept.insert(key, kept);
+                continue;
+            }
+            self.kept.remove(&key);
             let policy = Arc::clone(&self.policy);
             self.close(&kept, &policy).await;
         }
@@ -266,6 +283,12 @@ impl Daemon {
             let _known = self.ask(&name);
         }
     }
+}
+
+/// Whether a probe is of this file or engine, or of a file that is not there any more.
+fn is_here(kept: &Kept, place: &str) -> bool {
+    let is_lost = || Source::of(&kept.origin) == Source::File && !Path::new(&kept.place).exists();
+    kept.place == place || is_lost()
 }
 
 /// A labelled container whose own start is no news to its probe.

@@ -21,6 +21,8 @@ use crate::watch::board::{self, Board};
 use crate::watch::definition::{Definition, Origin, Overlap, Times, Trigger, TriggerRule};
 use crate::watch::occurrences::Occurrence;
 
+/// The file that all probes are of.
+const PLACE: &str = "docker-test.yaml";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A daemon at work, and what it said.
@@ -84,7 +86,10 @@ impl Stage {
     }
 
     async fn watch(&self, definitions: Vec<Definition>) {
-        self.inputs.send(Input::Probes { source: Source::File, definitions }).await.unwrap();
+        self.inputs
+            .send(Input::Probes { source: Source::File, place: PLACE.to_owned(), definitions })
+            .await
+            .unwrap();
     }
 
     /// Waits until it was said so often.
@@ -312,7 +317,7 @@ async fn once_runs_what_is_due_and_a_second_time_runs_nothing() {
             Daemon::new(means, desk, Arc::default(), "here".to_owned(), clock, observer).await.unwrap();
         let definitions =
             vec![definition("a", "true", Some(schedule)), definition("b", "false", Some(schedule))];
-        daemon.take(Input::Probes { source: Source::File, definitions }).await;
+        daemon.take(Input::Probes { source: Source::File, place: PLACE.to_owned(), definitions }).await;
         assert_eq!(daemon.run_once(&CancellationToken::new()).await, expected);
     }
 }
@@ -379,4 +384,76 @@ async fn an_engine_and_a_sink_in_trouble_are_told_of_once_and_their_end_too() {
         "{told:?}"
     );
     assert_eq!(board.health().problems.len(), 1);
+}
+
+#[tokio::test]
+async fn daemons_of_two_files_take_nothing_from_each_other_and_a_lost_file_is_tidied_up_after() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store();
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    for name in ["a.yaml", "b.yaml"] {
+        std::fs::write(file(name), "").unwrap();
+    }
+    let watch = async |place: &str, definitions: Vec<Definition>| {
+        let stage = Stage::begin(&store, directory.path()).await;
+        let (source, place) = (Source::File, place.to_owned());
+        let names: Vec<String> = definitions.iter().map(|it| it.name().to_owned()).collect();
+        stage.inputs.send(Input::Probes { source, place, definitions }).await.unwrap();
+        stage.heard("watching", 1).await;
+        for name in names {
+            stage.board.run_now(&name).await.unwrap();
+            stage.heard(&format!("ended {name} Failed"), 1).await;
+        }
+        stage.end().await;
+    };
+    watch(&file("a.yaml"), vec![definition("of_a", "false", None)]).await;
+    watch(&file("b.yaml"), Vec::new()).await;
+    assert!(store.probe_state("of_a@staging".to_owned()).await.unwrap().is_some(), "it is of another file");
+    std::fs::remove_file(file("a.yaml")).unwrap();
+    watch(&file("b.yaml"), Vec::new()).await;
+    assert_eq!(store.probe_state("of_a@staging".to_owned()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_probe_of_another_host_is_another_probe_and_the_incident_of_the_old_one_is_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store();
+    let stage = Stage::begin(&store, directory.path()).await;
+    stage.watch(vec![definition("shop", "false", None)]).await;
+    stage.heard("watching", 1).await;
+    stage.board.run_now("shop").await.unwrap();
+    stage.heard("ended shop Failed trigger", 1).await;
+    let mut moved = definition("shop", "false", None);
+    let mut probe = Probe::clone(&moved.probe);
+    probe.identity.host = "production".to_owned();
+    moved.probe = Arc::new(probe);
+    stage.watch(vec![moved]).await;
+    stage.heard("watching", 2).await;
+    assert_eq!(store.probe_state("shop@staging".to_owned()).await.unwrap(), None);
+    stage.board.run_now("shop").await.unwrap();
+    stage.heard("ended shop Failed trigger", 2).await;
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_probe_whose_runs_replace_each_other_before_they_end_is_told_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store();
+    let stage = Stage::begin(&store, directory.path()).await;
+    let mut hanging = definition("hangs", "exec sleep 60", Some("R//PT1S"));
+    hanging.overlap = Overlap::Replace;
+    stage.watch(vec![hanging]).await;
+    stage.heard("stopped hangs", 1).await;
+    let begun = Instant::now();
+    loop {
+        let stored = store.probe_state("hangs@staging".to_owned()).await.unwrap();
+        let stored: ProbeState =
+            stored.map(|stored| serde_json::from_str(&stored.state).unwrap()).unwrap_or_default();
+        if stored.condition(Subject::NoNews).unwrap().is_open() {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "nobody is told that no run came to a verdict");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stage.end().await;
 }

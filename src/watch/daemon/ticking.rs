@@ -2,18 +2,26 @@
 //!
 //! Owns the alerts that no run gives rise to.
 
-use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::{Daemon, Happening, SILENCE};
+use crate::harness::reporting::ReportingError;
 use crate::history::outbox::Memo;
-use crate::notify::policy::{self, Condition};
+use crate::notify::Alert;
+use crate::notify::policy::{self, Condition, Policy, ProbeState};
+use crate::watch::definition::Definition;
+use crate::watch::run::Tools;
+use tokio::sync::mpsc;
 
 /// Between two looks at it.
 pub(super) const INTERVAL: Duration = Duration::from_secs(15);
 /// The kind of memos of what engine and sinks are told of.
-const CONDITION: &str = "condition";
+pub(super) const CONDITION: &str = "condition";
+/// Begin their names.
+const SINKS: &str = "sink/";
+const ENGINES: &str = "engine/";
 
 impl Daemon {
     /// Time has passed.
@@ -24,35 +32,33 @@ impl Daemon {
             let _kept = self.tools.store.forget_memo(SILENCE, id).await;
         }
         self.silences_changed();
-        self.remind(now).await;
+        self.remind(now);
         self.tell_sinks(now).await;
         self.retire_gone().await;
     }
 
-    async fn remind(&mut self, now: i64) {
-        let open: Vec<String> =
-            self.entries.iter().filter(|(_, entry)| entry.is_open).map(|(name, _)| name.clone()).collect();
-        for name in open {
-            let Some(entry) = self.entries.get(&name) else { continue };
-            let definition = Arc::clone(&entry.definition);
-            let identity = &definition.probe.identity;
-            let policy = self.tools.policy(&name, &definition.policy);
-            let means = self.tools.means();
-            let stepped = means
-                .reporting
-                .step_without_run(&policy, identity, |policy, state| {
-                    policy::tick(policy, state, identity, now)
-                })
-                .await;
-            match stepped {
-                Ok(stepped) => {
-                    if let Some(entry) = self.entries.get_mut(&name) {
-                        entry.take_state(&stepped.state);
-                    }
-                }
-                Err(error) => self.problem("store", Some(format!("cannot remind of {name}: {error}"))),
-            }
+    /// Beside the loop: with many open probes it takes a while.
+    fn remind(&self, now: i64) {
+        let open = self.entries.iter().filter(|(_, entry)| entry.is_open);
+        let open: Vec<Arc<Definition>> = open.map(|(_, entry)| Arc::clone(&entry.definition)).collect();
+        if open.is_empty() || self.reminding.swap(true, Ordering::AcqRel) {
+            return;
         }
+        let (tools, observer) = (Arc::clone(&self.tools), Arc::clone(&self.observer));
+        let (reminding, stepped) = (Arc::clone(&self.reminding), self.stepped.0.clone());
+        tokio::spawn(async move {
+            for definition in open {
+                let identity = &definition.probe.identity;
+                let step =
+                    |policy: &Policy, state: &mut ProbeState| policy::tick(policy, state, identity, now);
+                if let Err(error) = beside(&tools, &definition, &stepped, step).await {
+                    let problem = format!("cannot remind of {}: {error}", identity.name);
+                    observer(&Happening::Problem(&problem));
+                    break;
+                }
+            }
+            reminding.store(false, Ordering::Release);
+        });
     }
 
     /// A run did not come.
@@ -60,33 +66,36 @@ impl Daemon {
         let Some(entry) = self.entries.get(name) else { return };
         let (definition, tools) = (Arc::clone(&entry.definition), Arc::clone(&self.tools));
         let now = (self.clock)().as_second();
-        let observer = Arc::clone(&self.observer);
+        let (observer, stepped) = (Arc::clone(&self.observer), self.stepped.0.clone());
         tokio::spawn(async move {
             let identity = &definition.probe.identity;
-            let policy = tools.policy(&identity.name, &definition.policy);
-            let means = tools.means();
-            let told = means
-                .reporting
-                .step_without_run(&policy, identity, |policy, state| {
-                    policy::overdue(policy, state, identity, expected_at, now)
-                })
-                .await;
-            if let Err(error) = told {
-                observer(&Happening::Problem(&format!(
-                    "cannot tell that {} did not run: {error}",
-                    identity.name
-                )));
+            let step = |policy: &Policy, state: &mut ProbeState| {
+                policy::overdue(policy, state, identity, expected_at, now)
+            };
+            if let Err(error) = beside(&tools, &definition, &stepped, step).await {
+                let problem = format!("cannot tell that {} did not run: {error}", identity.name);
+                observer(&Happening::Problem(&problem));
             }
         });
     }
 
     async fn tell_sinks(&mut self, now: i64) {
-        let troubles = self.sinks.lock().unwrap_or_else(PoisonError::into_inner).troubles(now);
+        let means = self.tools.means();
+        let is_there = |sink: &str| means.reporting.sinks().any(|known| known == sink);
+        let mut troubles = {
+            let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+            sinks.retain(is_there);
+            sinks.troubles(now)
+        };
+        // One that is no more is in no trouble.
+        let open = self.conditions.iter().filter(|(_, condition)| condition.is_bad() || condition.is_open());
+        let open = open.filter_map(|(name, _)| name.strip_prefix(SINKS));
+        troubles.extend(open.filter(|sink| !is_there(sink)).map(|sink| (sink.to_owned(), None)));
         for (sink, trouble) in troubles {
             let shown = trouble.as_ref().map(|reason| format!("sink {sink} takes nothing: {reason}"));
             self.problem(&format!("sink {sink}"), shown);
             let (policy, host) = (Arc::clone(&self.policy), self.host.clone());
-            self.tell_condition(&format!("sink/{sink}"), |condition| {
+            self.tell_condition(&format!("{SINKS}{sink}"), |condition| {
                 policy::sink(&policy, condition, &sink, &host, trouble.as_deref(), now)
             })
             .await;
@@ -99,28 +108,36 @@ impl Daemon {
         let shown = trouble.as_ref().map(|reason| format!("engine {name} does not answer: {reason}"));
         self.problem(&format!("engine {name}"), shown);
         let (policy, host) = (Arc::clone(&self.policy), self.host.clone());
-        self.tell_condition(&format!("engine/{name}"), |condition| {
+        self.tell_condition(&format!("{ENGINES}{name}"), |condition| {
             policy::engine(&policy, condition, name, &host, trouble.as_deref(), now)
         })
         .await;
+        let is_other = |known: &&str| *known != name;
+        let others =
+            self.conditions.iter().filter(|(_, condition)| condition.is_bad() || condition.is_open());
+        let others = others.filter_map(|(known, _)| known.strip_prefix(ENGINES)).filter(is_other);
+        let others: Vec<String> = others.map(str::to_owned).collect();
+        // One that nobody follows any more.
+        for other in others {
+            let (policy, host) = (Arc::clone(&self.policy), self.host.clone());
+            self.tell_condition(&format!("{ENGINES}{other}"), |condition| {
+                policy::engine(&policy, condition, &other, &host, None, now)
+            })
+            .await;
+        }
     }
 
-    async fn tell_condition(
-        &mut self,
-        name: &str,
-        step: impl FnOnce(&mut Condition) -> Vec<crate::notify::Alert>,
-    ) {
-        let means = self.tools.means();
-        let (reporting, store) = (&means.reporting, &self.tools.store);
-        let known = store.memos(CONDITION).await.unwrap_or_default();
-        let known: BTreeMap<String, String> = known.into_iter().map(|memo| (memo.name, memo.text)).collect();
-        let before: Condition =
-            known.get(name).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let mut condition = before.clone();
+    async fn tell_condition(&mut self, name: &str, step: impl FnOnce(&mut Condition) -> Vec<Alert>) {
+        let mut condition = self.conditions.get(name).cloned().unwrap_or_default();
+        let before = condition.clone();
         let alerts = step(&mut condition);
         if condition == before && alerts.is_empty() {
             return;
         }
+        // A store that fails must not have the same told again and again.
+        self.conditions.insert(name.to_owned(), condition.clone());
+        let means = self.tools.means();
+        let (reporting, store) = (&means.reporting, &self.tools.store);
         // An alert twice is better than none: it is stored before it is known to be.
         let told = reporting.tell_alerts(alerts).await.map_err(|error| error.to_string());
         let memo = serde_json::to_string(&condition)
@@ -134,4 +151,19 @@ impl Daemon {
             self.problem("store", Some(format!("cannot tell of {name}: {error}")));
         }
     }
+}
+
+/// Brings the state of a probe a step on beside the loop, and hands it back.
+async fn beside(
+    tools: &Tools,
+    definition: &Definition,
+    stepped: &mpsc::UnboundedSender<(String, ProbeState)>,
+    step: impl Fn(&Policy, &mut ProbeState) -> Vec<Alert>,
+) -> Result<(), ReportingError> {
+    let identity = &definition.probe.identity;
+    let policy = tools.policy(&identity.name, &definition.policy);
+    let told = tools.means().reporting.step_without_run(&policy, identity, step).await?;
+    // Nobody waits for it any more where the daemon has ended.
+    let _unheard = stepped.send((identity.name.clone(), told.state));
+    Ok(())
 }
