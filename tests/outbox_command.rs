@@ -123,6 +123,6 @@ fn an_outbox_that_is_not_there_is_empty_and_none_is_made() {
     assert!(scene.outbox(0, &[]).contains("nothing waits"));
     assert_eq!(scene.listed(&[]).len(), 0);
     assert!(scene.outbox(0, &["send"]).contains("nothing waits"));
-    assert!(scene.outbox(125, &["delete"]).contains("<N|--all>"));
+    assert!(scene.outbox(125, &["delete"]).contains("required"));
     assert!(!Path::new(&scene.directory.path().join("state")).exists());
 }

@@ -367,7 +367,7 @@ async fn an_engine_and_a_sink_in_trouble_are_told_of_once_and_their_end_too() {
     assert_eq!(store.list(None, false, 10).await.unwrap().len(), 1, "it is told once");
     assert!(board.health().problems[0].contains("connection refused"));
     let event = outbox::Event::Refused {
-        sink: "pagerduty".to_owned(),
+        sink: "slack".to_owned(),
         key: "k".to_owned(),
         reason: "HTTP status 403".to_owned(),
     };
@@ -376,7 +376,7 @@ async fn an_engine_and_a_sink_in_trouble_are_told_of_once_and_their_end_too() {
     daemon.tick().await;
     let told = store.list(None, false, 10).await.unwrap();
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[1].notice.contains("pagerduty takes nothing"), "{told:?}");
+    assert!(told[1].notice.contains("slack takes nothing"), "{told:?}");
     daemon.take(trouble(None)).await;
     let told = store.list(None, false, 10).await.unwrap();
     assert!(
