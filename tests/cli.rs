@@ -547,7 +547,7 @@ fn manual_pages_are_roff_and_an_unknown_one_is_answered_with_those_there_are() {
     world.run(&["man", "prune"]).success().stdout_eq("...\n.SH OPTIONS\n...\n");
     world.run(&["man", "nosuch"]).code(125).stderr_eq(str![[r#"
 docker-test: there is no subcommand `nosuch`
-  hint: there are run, build, inspect, generate, list, init, history, results, report, harness, prune, doctor, watch, completions, man
+  hint: there are run, build, inspect, generate, list, init, history, outbox, results, report, harness, prune, doctor, watch, completions, man
 
 "#]]);
 }
@@ -825,7 +825,7 @@ fn help_about_what_is_not_there_says_what_there_is() {
     world.run(&["help", "help"]).success().stdout_eq(file!["snapshots/help.txt"]);
     world.run(&["help", "biuld"]).code(125).stdout_eq("").stderr_eq(str![[r#"
 docker-test: there is no subcommand `biuld`
-  hint: did you mean `build`? There are run, build, inspect, generate, list, init, history, results, report, harness, prune, doctor, watch, completions, man
+  hint: did you mean `build`? There are run, build, inspect, generate, list, init, history, outbox, results, report, harness, prune, doctor, watch, completions, man
 
 "#]]);
 }
