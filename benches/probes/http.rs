@@ -154,14 +154,14 @@ async fn probe(contender: Contender, done: Arc<AtomicUsize>, end: Instant) -> Re
                     Some(stream) => stream,
                     None => kept.insert(TcpStream::connect(address).await?),
                 };
-                let answer = exchange(stream, request).await?;
+                let answer = Box::pin(exchange(stream, request)).await?;
                 if !answer.contains("\nprobe_success 1") {
                     return Err(format!("blackbox found the target bad: {answer}").into());
                 }
             }
             Contender::Floor(asked) => {
                 let (address, request) = &**asked;
-                let answer = exchange(&mut TcpStream::connect(address).await?, request).await?;
+                let answer = Box::pin(exchange(&mut TcpStream::connect(address).await?, request)).await?;
                 if !answer.starts_with("HTTP/1.1 200") {
                     return Err(answer.into());
                 }

@@ -82,6 +82,9 @@ pub type Observer = Arc<dyn Fn(&Happening<'_>) + Send + Sync>;
 /// Gives the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// Both ends.
+type Channel<T> = (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>);
+
 /// The daemon.
 pub struct Daemon {
     tools: Arc<Tools>,
@@ -101,13 +104,13 @@ pub struct Daemon {
     problems: BTreeMap<String, String>,
     conditions: BTreeMap<String, Condition>,
     /// What became of steps that were taken beside the loop.
-    stepped: (mpsc::UnboundedSender<(String, ProbeState)>, mpsc::UnboundedReceiver<(String, ProbeState)>),
+    stepped: Channel<(String, ProbeState)>,
     reminding: Arc<AtomicBool>,
     under_way: usize,
     /// How many runs have begun.
     runs: u64,
     worst: Option<Verdict>,
-    done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
+    done: Channel<Done>,
 }
 
 impl Daemon {

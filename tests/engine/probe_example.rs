@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::fixture::fixture;
 use crate::support::{BASE, Sandbox, docker, repository};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// The example under names of a sandbox, and its daemon.

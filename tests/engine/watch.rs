@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use crate::support::{BASE, Sandbox, docker};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A daemon that watches what bears this sandbox's label, and nothing of other tests.
 struct Watching<'a> {

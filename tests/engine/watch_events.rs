@@ -17,7 +17,7 @@ use crate::fixture::fixture;
 use crate::stage::Stage;
 use crate::support::BASE;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Takes what bears the label `case=CASE`, and nothing of other tests.
 fn reader(case: &str) -> Box<LabelReader> {
