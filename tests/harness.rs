@@ -2,111 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, with the place")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+#[path = "fixtures/vendor.rs"]
+mod vendor;
+
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use vendor::{Request, Vendor};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 const API_KEY: &str = "fedcba9876543210fedcba9876543210";
-
-/// A request that has arrived.
-#[derive(Debug, Clone)]
-struct Request {
-    line: String,
-    headers: String,
-    body: String,
-}
-
-impl Request {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-}
-
-/// Takes whatever is posted, and answers each with `status`.
-struct Vendor {
-    address: String,
-    seen: Arc<Mutex<Vec<Request>>>,
-    status: Arc<Mutex<u16>>,
-}
-
-impl Vendor {
-    fn start(status: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let status = Arc::new(Mutex::new(status));
-        let (requests, answer) = (Arc::clone(&seen), Arc::clone(&status));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (requests, answer) = (Arc::clone(&requests), Arc::clone(&answer));
-                std::thread::spawn(move || serve(&stream, &requests, &answer));
-            }
-        });
-        Self { address, seen, status }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    fn answers(&self, status: u16) {
-        *self.status.lock().unwrap() = status;
-    }
-
-    fn seen(&self) -> Vec<Request> {
-        self.seen.lock().unwrap().clone()
-    }
-
-    /// The requests to a path, and forgets all.
-    fn take(&self, path: &str) -> Vec<Request> {
-        let all = std::mem::take(&mut *self.seen.lock().unwrap());
-        all.into_iter().filter(|request| request.line.contains(path)).collect()
-    }
-}
-
-fn serve(stream: &TcpStream, requests: &Mutex<Vec<Request>>, answer: &Mutex<u16>) {
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 {
-            return;
-        }
-        let (mut headers, mut length) = (String::new(), 0);
-        loop {
-            let mut header = String::new();
-            reader.read_line(&mut header).unwrap();
-            if header.trim().is_empty() {
-                break;
-            }
-            if let Some(value) = header.to_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            headers.push_str(&header);
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        let body = String::from_utf8(body).unwrap();
-        let status = *answer.lock().unwrap();
-        requests.lock().unwrap().push(Request { line: line.trim().to_owned(), headers, body });
-        let text = "{\"errors\":[],\"status\":\"success\"}";
-        let mut out = stream;
-        let written = write!(
-            out,
-            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
-            text.len()
-        );
-        if written.is_err() {
-            return;
-        }
-    }
-}
 
 fn harness(directory: &Path, variables: &[(&str, &str)], words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_docker-test-harness"));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, with the place")]
 
 #[path = "fixtures/vendor.rs"]
+#[expect(dead_code, reason = "other tests take more of it")]
 mod vendor;
 
 use std::net::TcpListener;

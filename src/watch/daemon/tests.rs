@@ -148,6 +148,21 @@ fn definition(name: &str, command: &str, schedule: Option<&str>) -> Definition {
     }
 }
 
+/// Waits until people are told that a probe does not run.
+async fn until_no_news(store: &Store, probe: &str, otherwise: &str) {
+    let begun = Instant::now();
+    loop {
+        let stored = store.probe_state(probe.to_owned()).await.unwrap();
+        let stored: ProbeState =
+            stored.map(|stored| serde_json::from_str(&stored.state).unwrap()).unwrap_or_default();
+        if stored.condition(Subject::NoNews).unwrap().is_open() {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{otherwise}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_service_that_fails_twice_pages_once_and_resolves_when_it_is_back() {
     let directory = tempfile::tempdir().unwrap();
@@ -213,17 +228,7 @@ async fn a_probe_that_hangs_delays_no_other_and_its_own_next_run_is_passed_over(
         .await;
     stage.heard("ended quick Passed", 3).await;
     stage.heard("skipped hangs", 2).await;
-    let begun = Instant::now();
-    loop {
-        let stored = store.probe_state("hangs@staging".to_owned()).await.unwrap();
-        let stored: ProbeState =
-            stored.map(|stored| serde_json::from_str(&stored.state).unwrap()).unwrap_or_default();
-        if stored.condition(Subject::NoNews).unwrap().is_open() {
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "nobody is told that it has not run");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_no_news(&store, "hangs@staging", "nobody is told that it has not run").await;
     let said = stage.end().await;
     assert_eq!(said.iter().filter(|line| *line == "began hangs").count(), 1, "{said:?}");
     assert!(said.contains(&"stopped hangs".to_owned()), "{said:?}");
@@ -444,16 +449,6 @@ async fn a_probe_whose_runs_replace_each_other_before_they_end_is_told_of() {
     hanging.overlap = Overlap::Replace;
     stage.watch(vec![hanging]).await;
     stage.heard("stopped hangs", 1).await;
-    let begun = Instant::now();
-    loop {
-        let stored = store.probe_state("hangs@staging".to_owned()).await.unwrap();
-        let stored: ProbeState =
-            stored.map(|stored| serde_json::from_str(&stored.state).unwrap()).unwrap_or_default();
-        if stored.condition(Subject::NoNews).unwrap().is_open() {
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "nobody is told that no run came to a verdict");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_no_news(&store, "hangs@staging", "nobody is told that no run came to a verdict").await;
     stage.end().await;
 }
