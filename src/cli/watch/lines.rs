@@ -26,27 +26,37 @@ pub(super) fn say(text: &str) {
 
 /// Writes what happens to stderr, and as JSON to stdout where that is asked for.
 pub(super) fn observer(format: Format, verbose: bool, redactor: Arc<Redactor>) -> Observer {
-    let failing = Mutex::new(BTreeSet::new());
+    let said = Mutex::new(Said::default());
     Arc::new(move |happening| {
         if format == Format::Json {
             let text = format!("{}\n", event(happening));
             // A reader who left does not end the daemon.
             let _unread = terminal::out(&redactor.redact(&text));
         }
-        let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = line(happening, verbose, &mut failing) {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = line(happening, verbose, &mut said) {
             let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
             terminal::note(&redactor.redact(&format!("{now} {line}\n")));
         }
     })
 }
 
-fn line(happening: &Happening<'_>, verbose: bool, failing: &mut BTreeSet<String>) -> Option<String> {
+/// What was said before, and is no news.
+#[derive(Default)]
+struct Said {
+    failing: BTreeSet<String>,
+    watching: Option<usize>,
+}
+
+fn line(happening: &Happening<'_>, verbose: bool, said: &mut Said) -> Option<String> {
     match happening {
-        Happening::Watching(probes) => Some(format!("watching {}", count(*probes as u64, "probe"))),
+        // The engine is looked at every minute.
+        Happening::Watching(probes) => (said.watching.replace(*probes) != Some(*probes))
+            .then(|| format!("watching {}", count(*probes as u64, "probe"))),
         Happening::Began { probe, .. } => verbose.then(|| format!("{} begins", printable(probe))),
         Happening::Ended { run, alerts } => {
             let (verdict, name) = (run.verdict(), &run.probe.name);
+            let failing = &mut said.failing;
             let was_failing = failing.contains(name);
             if verdict.is_pass() {
                 failing.remove(name)
@@ -112,13 +122,13 @@ mod tests {
     use super::*;
     use crate::notify::sample;
 
-    fn said(verdict: Verdict, failing: &mut BTreeSet<String>) -> Option<String> {
-        line(&Happening::Ended { run: &sample::run(verdict), alerts: &[] }, false, failing)
+    fn said(verdict: Verdict, before: &mut Said) -> Option<String> {
+        line(&Happening::Ended { run: &sample::run(verdict), alerts: &[] }, false, before)
     }
 
     #[test]
     fn a_run_that_passes_is_worth_a_line_only_after_one_that_did_not() {
-        let mut failing = BTreeSet::new();
+        let mut failing = Said::default();
         assert_eq!(said(Verdict::Passed, &mut failing), None);
         let failed = said(Verdict::Failed, &mut failing).unwrap();
         assert_eq!(failed, "example.integration failed in 5.5s: expected status 200, got Critical");
@@ -130,7 +140,15 @@ mod tests {
     fn what_people_were_told_stands_behind_the_run() {
         let alerts = [sample::trigger(), Alert { route: vec!["slack".to_owned()], ..sample::resolve() }];
         let run = sample::run(Verdict::Failed);
-        let line = line(&Happening::Ended { run: &run, alerts: &alerts }, false, &mut BTreeSet::new());
+        let line = line(&Happening::Ended { run: &run, alerts: &alerts }, false, &mut Said::default());
         assert!(line.unwrap().ends_with(" [told: all sinks] [resolved: slack]"));
+    }
+
+    #[test]
+    fn how_many_probes_are_watched_is_said_when_it_changes() {
+        let mut before = Said::default();
+        let lines = [1, 1, 2, 2, 1].map(|probes| line(&Happening::Watching(probes), false, &mut before));
+        let said: Vec<String> = lines.into_iter().flatten().collect();
+        assert_eq!(said, ["watching 1 probe", "watching 2 probes", "watching 1 probe"]);
     }
 }
