@@ -29,6 +29,7 @@ use crate::metadata::duration;
 use crate::notify::outbox::Flushed;
 use crate::probe::Verdict;
 use crate::signal;
+use crate::suite::select::Filter;
 use crate::watch::{Daemon, Input, board};
 
 /// Inputs that may wait for the daemon.
@@ -53,8 +54,8 @@ pub(super) struct WatchArgs {
     #[arg(long)]
     no_labels: bool,
     /// Of images and containers, watch those alone that bear this label: label=NAME or label=NAME=VALUE. May be repeated.
-    #[arg(long, value_name = "FILTER", value_parser = label_filter)]
-    filter: Vec<String>,
+    #[arg(long, value_name = "FILTER", value_parser = Filter::parse)]
+    filter: Vec<Filter>,
     /// Where is kept what is open, what is silenced and what is not sent yet (default: as for `docker-test history`).
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -108,11 +109,6 @@ impl WatchArgs {
     pub(super) const fn is_once(&self) -> bool {
         self.once || self.dry_run
     }
-}
-
-fn label_filter(text: &str) -> Result<String, String> {
-    let label = text.strip_prefix("label=").filter(|label| !label.is_empty() && !label.starts_with('='));
-    label.map(str::to_owned).ok_or_else(|| "expected label=NAME or label=NAME=VALUE".to_owned())
 }
 
 pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, Failure> {

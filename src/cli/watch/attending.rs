@@ -16,6 +16,7 @@ use super::super::flags::EngineFlags;
 use super::configured::{self, Configured, Current, Kit};
 use super::{WatchArgs, WatchError, lines};
 use crate::error::Failure;
+use crate::suite::select::Filter;
 use crate::watch::Input;
 use crate::watch::following::{self, LabelReader};
 
@@ -73,7 +74,7 @@ pub(super) fn begin(
 struct Reload {
     suite: Option<PathBuf>,
     labels: bool,
-    filter: Vec<String>,
+    filter: Vec<Filter>,
     path: PathBuf,
     has_file: bool,
     kit: Kit,

@@ -2,7 +2,6 @@
 //!
 //! Owns the order of the two: sinks that the file does not name are switched on by variables, as for the harness.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -20,12 +19,14 @@ use crate::error::Failure;
 use crate::harness::now;
 use crate::harness::reporting::{Opened, Reporting};
 use crate::history::outbox::Store;
+use crate::metadata::labels::{DEFAULT_TYPE, TYPE};
 use crate::notify::from_environment;
 use crate::notify::outbox::{Event, Listener, Sink};
 use crate::notify::policy::Policy;
 use crate::notify::send::{self, Sender};
 use crate::redact::{Redactor, is_secret_name};
 use crate::report::wording::count;
+use crate::suite::select::{Candidate, Filter, Selection};
 use crate::watch::following::LabelReader;
 use crate::watch::sinks::Sinks;
 use crate::watch::{Definition, Input, Means, SilenceRule, Source, definitions, labels};
@@ -46,13 +47,13 @@ pub(in crate::cli) struct Configured {
     pub(super) host: String,
     redactor: Arc<Redactor>,
     directory: PathBuf,
-    filter: Vec<String>,
+    filter: Vec<Filter>,
 }
 
 /// Reads it.
 pub(in crate::cli) fn read(
     suite: Option<&Path>,
-    filter: &[String],
+    filter: &[Filter],
     labels: bool,
     app: &Running,
 ) -> Result<Configured, Failure> {
@@ -129,9 +130,11 @@ impl Configured {
 }
 
 /// Reads labels with what is given at that time.
-fn reader(given: Arc<RwLock<labels::Given>>, filter: Vec<String>) -> Box<LabelReader> {
-    Box::new(move |_, found, origin| {
-        if !filter.iter().all(|label| has(found, label)) {
+fn reader(given: Arc<RwLock<labels::Given>>, filters: Vec<Filter>) -> Box<LabelReader> {
+    let selection = Selection { filters, ..Selection::default() };
+    Box::new(move |name, found, origin| {
+        let test_type = found.get(TYPE).map_or(DEFAULT_TYPE, String::as_str);
+        if !selection.matches(&Candidate { name, base: name, test_type, labels: found }) {
             return Ok(None);
         }
         let given = given.read().unwrap_or_else(PoisonError::into_inner);
@@ -146,14 +149,6 @@ fn engine_environment(flags: &EngineFlags, app: &Running) -> Environment {
         (Some(host), _) => environment.with("DOCKER_HOST", host.clone()),
         (None, Some(context)) => environment.with("DOCKER_HOST", "").with("DOCKER_CONTEXT", context.clone()),
         (None, None) => environment,
-    }
-}
-
-/// Whether labels have `NAME` or `NAME=VALUE`.
-fn has(labels: &BTreeMap<String, String>, label: &str) -> bool {
-    match label.split_once('=') {
-        Some((name, value)) => labels.get(name).is_some_and(|known| known == value),
-        None => labels.contains_key(label),
     }
 }
 
@@ -174,7 +169,7 @@ pub(super) fn engine_name(flags: &EngineFlags, app: &Running) -> String {
 #[derive(Clone)]
 pub(super) struct Current {
     given: Arc<RwLock<labels::Given>>,
-    filter: Vec<String>,
+    filter: Vec<Filter>,
     needs_engine: Arc<AtomicBool>,
 }
 
