@@ -3,6 +3,7 @@
 //! Owns what a check may be, and that it ends: in time, or when it is asked to. A check that finds a service bad has done
 //! its work; errors are about checks that could not look at all. How often, and what it means, is not decided here.
 
+mod bearers;
 mod command;
 mod dns;
 mod docker;
@@ -10,17 +11,23 @@ mod error;
 mod expect;
 mod http;
 mod image;
+mod keys;
+mod leftovers;
+mod mark;
 mod nagios;
 mod shape;
 mod surroundings;
+mod sweep;
 mod tcp;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 pub use command::CommandCheck;
+pub(crate) use command::without_nul;
 pub use dns::DnsCheck;
 pub use docker::DockerCheck;
 pub use error::CheckError;
@@ -28,10 +35,13 @@ pub use http::HttpCheck;
 pub use image::ImageCheck;
 pub use nagios::{PluginOutput, read_plugin_output};
 pub use surroundings::{Surroundings, Tester};
+pub use sweep::sweep;
 pub use tcp::TcpCheck;
 
 use crate::metadata::duration::human;
 use crate::probe::{Measurement, Observation, State};
+use crate::redact::Secrets;
+use keys::Keys;
 
 /// As much of what a check printed as is kept, in bytes.
 pub const LONGEST_OUTPUT: usize = 16 * 1024;
@@ -120,6 +130,21 @@ impl Check {
         matches!(self, Self::Http(_))
     }
 
+    /// The keys that it holds: what stands under a name that `is_secret`, what a header or an address says in order to be
+    /// let in, and of `taken`, the values of variables that stand somewhere in the check, those in a header, an address or
+    /// a variable of a program.
+    #[must_use]
+    pub fn secrets(&self, is_secret: &dyn Fn(&str) -> bool, taken: &BTreeSet<String>) -> Secrets {
+        let mut keys = Keys::new(is_secret, taken);
+        match self {
+            Self::Command(check) => check.keys(&mut keys),
+            Self::Http(check) => check.keys(&mut keys),
+            Self::Image(check) => check.keys(&mut keys),
+            Self::Tcp(_) | Self::Dns(_) | Self::Docker(_) => {}
+        }
+        keys.found()
+    }
+
     /// Looks, for as long as `timeout` and until `stop`. A command may take its grace period more to end.
     pub async fn run(
         &self,
@@ -131,7 +156,7 @@ impl Check {
             // It is asked to end, and may take its time: dropping it would kill it.
             Self::Command(check) => check.run(surroundings, timeout, stop).await,
             Self::Http(check) => within(timeout, stop, check.look(surroundings)).await,
-            Self::Tcp(check) => within(timeout, stop, async { Ok(check.look(surroundings).await) }).await,
+            Self::Tcp(check) => within(timeout, stop, check.look(surroundings)).await,
             Self::Dns(check) => within(timeout, stop, check.look(surroundings)).await,
             // An engine that is silent says nothing about a container.
             Self::Docker(check) => check.run(surroundings, timeout, stop).await,

@@ -15,6 +15,7 @@ pub mod harness;
 mod history;
 mod init;
 mod inspect;
+mod leftovers;
 mod list;
 mod outbox;
 mod plugin;
@@ -88,7 +89,7 @@ enum Command {
     Harness(Box<harness::HarnessArgs>),
     /// Remove what dead and kept runs left on the engine.
     Prune(prune::PruneArgs),
-    /// Look at engine, builder, credentials and permissions, with a hint for each finding.
+    /// Look at engine, builder, logins, permissions and sinks, with a hint for each finding.
     Doctor(doctor::DoctorArgs),
     /// Run probes of live services when they are due, and tell of what they come to.
     Watch(Box<watch::WatchArgs>),

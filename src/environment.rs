@@ -8,6 +8,9 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// Bears the marks of who has started a process, as [`crate::check`] writes them.
+pub const STARTED_BY: &str = "DOCKER_TEST_STARTED_BY";
+
 /// A snapshot of the process's surroundings.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {

@@ -18,7 +18,8 @@
 //! - [`check`]: one look at a service: a command, a request, a connection, a name, a container, an image
 //! - [`harness`]: attempts at a check, a cleanup after each, and what is told of them
 //! - [`notify`]: alerts and metrics: the policy, the sinks, and the outbox that loses none
-//! - [`watch`]: the daemon: probes that run when they are due, and what it shows of itself
+//! - [`watch`]: the daemon: probes that run when they are due, or when something happens
+//! - [`status`]: what the daemon shows of itself, as a page, as JSON and as metrics
 //! - [`cli`]: flags in, exit code out
 //!
 //! Around them: [`error`], [`exit_code`], [`environment`], [`input`], [`settings`], [`signal`], [`redact`].
@@ -47,6 +48,8 @@ pub mod results;
 pub mod runner;
 pub mod schedule;
 pub mod settings;
+mod shortage;
 pub mod signal;
+pub mod status;
 pub mod suite;
 pub mod watch;

@@ -9,9 +9,12 @@ use std::sync::Arc;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::OnceCell;
+
+use crate::shortage::Shortage;
 
 const HOSTS: &str = "/etc/hosts";
 
@@ -23,10 +26,10 @@ pub(crate) enum NameError {
     #[error("cannot resolve the name {host}: it has no address")]
     WithoutAddress { host: String },
     /// The name servers do not say.
-    #[error("cannot resolve the name {host}: {reason}")]
-    NoAnswer { host: String, reason: String },
-    #[error("cannot set up name resolution: {reason}")]
-    Setup { reason: String },
+    #[error("cannot resolve the name {host}: {source}")]
+    NoAnswer { host: String, source: NetError },
+    #[error("cannot set up name resolution: {source}")]
+    Setup { source: NetError },
 }
 
 impl From<NameError> for io::Error {
@@ -51,7 +54,14 @@ impl Resolver {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
-        let hosts = tokio::fs::read(HOSTS).await.unwrap_or_default();
+        let hosts = match tokio::fs::read(HOSTS).await {
+            Ok(hosts) => hosts,
+            // Name servers may not know what stands in it.
+            Err(error) if Shortage::of(&error).is_some() => {
+                return Err(NameError::Setup { source: error.into() });
+            }
+            Err(_) => Vec::new(),
+        };
         let known = in_hosts(&String::from_utf8_lossy(&hosts), host);
         if !known.is_empty() {
             return Ok(known);
@@ -66,7 +76,7 @@ impl Resolver {
             Err(error) if error.is_nx_domain() || error.is_no_records_found() => {
                 return Err(NameError::Unknown { host });
             }
-            Err(error) => return Err(NameError::NoAnswer { host, reason: error.to_string() }),
+            Err(source) => return Err(NameError::NoAnswer { host, source }),
         };
         if addresses.is_empty() { Err(NameError::WithoutAddress { host }) } else { Ok(addresses) }
     }
@@ -97,17 +107,22 @@ pub(crate) enum Memory {
 
 /// The system's name servers, asked as they are: the file of hosts is not theirs.
 pub(crate) fn name_servers(memory: Memory) -> Result<TokioResolver, NameError> {
-    // Without the file, resolv.conf(5) says: the name server on this machine.
-    let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|_| {
-        let server = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
-        let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-    });
+    let mut builder = match TokioResolver::builder_tokio() {
+        Ok(builder) => builder,
+        // The file may be there, and what is made here is kept.
+        Err(source) if Shortage::of(&source).is_some() => return Err(NameError::Setup { source }),
+        // Without the file, resolv.conf(5) says: the name server on this machine.
+        Err(_) => {
+            let server = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
+            let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        }
+    };
     builder.options_mut().use_hosts_file = ResolveHosts::Never;
     if memory == Memory::None {
         builder.options_mut().cache_size = 0;
     }
-    builder.build().map_err(|error| NameError::Setup { reason: error.to_string() })
+    builder.build().map_err(|source| NameError::Setup { source })
 }
 
 fn is_localhost(host: &str) -> bool {

@@ -11,11 +11,14 @@ pub mod dogstatsd;
 pub mod from_environment;
 pub mod kuberhealthy;
 pub mod metrics;
+pub mod otlp;
 pub mod outbox;
+pub mod overall;
 pub mod pagerduty;
 pub mod pagerduty_v1;
 pub mod ping;
 pub mod policy;
+pub mod preflight;
 pub mod prometheus;
 pub mod pushgateway;
 #[cfg(test)]
@@ -25,12 +28,15 @@ pub mod slack;
 mod text;
 pub mod webhook;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::probe::{Attempt, Identity, ProbeRun, Verdict};
+use overall::Overall;
+use preflight::{Doubt, Preflight, Standing};
 
 /// How bad it is. PagerDuty's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -147,6 +153,8 @@ pub enum Notice {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         changed_from: Option<Verdict>,
     },
+    /// What all probes come to, for sinks that are told of them with one word.
+    Overall(Overall),
     /// People are to hear of something.
     Alert(Alert),
 }
@@ -159,6 +167,7 @@ impl Notice {
             Self::Started { at, .. } => *at,
             Self::Attempted { attempt, .. } => attempt.started_at,
             Self::Finished { run, .. } => run.started_at,
+            Self::Overall(overall) => overall.at,
             Self::Alert(alert) => alert.at,
         }
     }
@@ -169,6 +178,7 @@ impl Notice {
         match self {
             Self::Started { probe, .. } | Self::Attempted { probe, .. } => probe,
             Self::Finished { run, .. } => &run.probe,
+            Self::Overall(overall) => &overall.probe,
             Self::Alert(alert) => &alert.probe,
         }
     }
@@ -203,7 +213,7 @@ pub struct HttpRequest {
     /// The whole address. It may bear a key.
     pub url: String,
     /// Names in lower case, and values. They may bear a key.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The body, not compressed.
     pub body: Vec<u8>,
 }
@@ -228,6 +238,17 @@ pub struct Answer {
     pub retry_after: Option<u64>,
     /// The first bytes of its text.
     pub body: String,
+}
+
+impl Answer {
+    /// Whether a proxy, a portal or a filter has answered in the sink's place. Its text tells: sinks answer in JSON or in a
+    /// word of plain text, which some of them call HTML in the header. Nothing makes a request smaller, whoever it is too
+    /// large for.
+    #[must_use]
+    pub fn is_from_between(&self) -> bool {
+        let is_page = self.body.trim_start_matches('\u{feff}').trim_start().starts_with('<');
+        self.status == 407 || (is_page && !matches!(self.status, 413 | 414 | 431))
+    }
 }
 
 /// What an answer means.
@@ -270,12 +291,27 @@ pub trait Notifier: Send + Sync {
         None
     }
 
+    /// What tells whether it would be heard, changes nothing there and pages nobody.
+    fn preflight(&self) -> Preflight {
+        Preflight::Nothing
+    }
+
+    /// What the answer to its preflight says, where that asks something.
+    fn standing(&self, answer: &Answer) -> Standing {
+        preflight::standing(self.receive(answer), "answers")
+    }
+
+    /// What is likely to be wrong with how it is set up.
+    fn doubt(&self) -> Option<Doubt> {
+        None
+    }
+
     /// Values that must be shown nowhere.
     fn secrets(&self) -> Vec<String>;
 }
 
-/// What an answer means unless a sink says otherwise: success is 2xx; what may pass (408, 425, 429 and 5xx) is tried
-/// again; everything else is refused for good.
+/// What an answer means unless a sink says otherwise: success is 2xx; what may pass (408, 425, 429, 5xx, and the word of
+/// what stands between) is tried again; everything else is refused for good.
 #[must_use]
 pub fn receive(answer: &Answer) -> Reception {
     let reason = || {
@@ -287,11 +323,15 @@ pub fn receive(answer: &Answer) -> Reception {
             format!("HTTP status {}: {line}", answer.status)
         }
     };
+    let later = |reason| Reception::Later { after: answer.retry_after.map(Duration::from_secs), reason };
     match answer.status {
+        407 => later(format!("{}: a proxy asks for a name and a password", reason())),
+        status if answer.is_from_between() => later(format!(
+            "HTTP status {status} with a page of HTML: something in between answered, or the address is wrong"
+        )),
         200..=299 => Reception::Accepted,
-        408 | 425 | 429 | 500..=599 => {
-            Reception::Later { after: answer.retry_after.map(Duration::from_secs), reason: reason() }
-        }
+        // A redirect is not followed. It is a portal, or a page for times of maintenance, more often than a new address.
+        300..=399 | 408 | 425 | 429 | 500..=599 => later(reason()),
         _ => Reception::Refused { reason: reason() },
     }
 }
@@ -307,21 +347,40 @@ mod tests {
         let reason = "HTTP status 429".to_owned();
         let after = Some(Duration::from_secs(30));
         assert_eq!(received(429, Some(30)), Reception::Later { after, reason });
-        for status in [408, 500, 502, 503, 504] {
+        for status in [301, 302, 408, 500, 502, 503, 504] {
             assert!(matches!(received(status, None), Reception::Later { after: None, .. }), "{status}");
         }
-        for status in [301, 400, 401, 403, 404, 413] {
+        for status in [400, 401, 403, 404, 413] {
             assert!(matches!(received(status, None), Reception::Refused { .. }), "{status}");
         }
     }
 
     #[test]
+    fn what_stands_between_is_tried_again_whatever_its_status() {
+        let received =
+            |status, body: &str| receive(&Answer { status, retry_after: Some(9), body: body.to_owned() });
+        for status in [200, 202, 400, 401, 403, 404, 405, 503] {
+            let received = received(status, "\u{feff}\r\n<!DOCTYPE html><title>Blocked</title>");
+            let Reception::Later { after: Some(after), reason } = received else { panic!("{status}") };
+            assert_eq!(after, Duration::from_secs(9));
+            assert!(reason.contains("something in between answered"), "{reason}");
+        }
+        let Reception::Later { reason, .. } = received(407, "") else { panic!("407 is a proxy's") };
+        assert!(reason.contains("a proxy asks"), "{reason}");
+        for (status, body) in
+            [(403, "invalid_token"), (404, "no_service"), (403, r#"{"errors":[]}"#), (413, "<html>")]
+        {
+            assert!(matches!(received(status, body), Reception::Refused { .. }), "{status} {body}");
+        }
+    }
+
+    #[test]
     fn a_reason_is_one_short_line_without_control_characters() {
-        let body = format!("<html>\u{1b}[31m{}\nsecond", "x".repeat(500));
+        let body = format!("no\u{1b}[31m{}\nsecond", "x".repeat(500));
         let Reception::Refused { reason } = receive(&Answer { status: 400, retry_after: None, body }) else {
             panic!("400 is refused");
         };
-        assert!(reason.starts_with("HTTP status 400: <html>[31mxxx") && reason.len() < 250, "{reason}");
+        assert!(reason.starts_with("HTTP status 400: no[31mxxx") && reason.len() < 250, "{reason}");
     }
 
     #[test]
@@ -329,7 +388,7 @@ mod tests {
         let request = HttpRequest {
             method: "POST",
             url: "https://example.invalid/key-in-path".to_owned(),
-            headers: vec![("dd-api-key", "s3cr3t".to_owned())],
+            headers: vec![("dd-api-key".into(), "s3cr3t".to_owned())],
             body: b"s3cr3t".to_vec(),
         };
         let shown = format!("{:?}", Transmission::Http(request));

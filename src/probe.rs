@@ -3,10 +3,11 @@
 //! Owns these values, which checks fill in and alerts, metrics and pages are made of. Pure: runs nothing, sends nothing
 //! and reads no clock.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What one look at a service came to. The numbers are those of Nagios plugins and of DataDog service checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It is as it should be.
@@ -34,7 +35,7 @@ impl State {
 }
 
 /// A number that a check measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measurement {
     /// Its name, as the check gives it.
     pub name: String,
@@ -46,7 +47,7 @@ pub struct Measurement {
 }
 
 /// What one look at a service saw.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Observation {
     /// What it came to.
     pub state: State,
@@ -61,7 +62,7 @@ pub struct Observation {
 }
 
 /// What became of the cleanup after an attempt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cleanup {
     /// It did what it was to do.
     pub passed: bool,
@@ -72,7 +73,7 @@ pub struct Cleanup {
 }
 
 /// One attempt at a probe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// Counted from 1.
     pub number: u32,
@@ -92,7 +93,7 @@ pub struct Attempt {
 }
 
 /// The verdict over all attempts of a run of a probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The first attempt passed.
@@ -129,7 +130,7 @@ impl Verdict {
 }
 
 /// What is known of a probe before it runs, and stands in everything that is told about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Identity {
     /// Its name: `example.integration`. Metrics are named after it.
     pub name: String,
@@ -152,7 +153,7 @@ impl Identity {
 }
 
 /// One run of a probe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeRun {
     /// The same on every sink.
     pub id: String,
@@ -170,6 +171,12 @@ pub struct ProbeRun {
 }
 
 impl ProbeRun {
+    /// The first attempt that passed, if any did. Others may have been made after it.
+    #[must_use]
+    pub fn first_pass(&self) -> Option<&Attempt> {
+        self.attempts.iter().find(|attempt| attempt.seen.state.is_pass())
+    }
+
     /// What all of it came to.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
@@ -189,6 +196,12 @@ impl ProbeRun {
             Some(attempt) if attempt.seen.state == State::Warning => Verdict::Warning,
             _ => Verdict::Passed,
         }
+    }
+
+    /// How many attempts passed.
+    #[must_use]
+    pub fn passed(&self) -> usize {
+        self.attempts.iter().filter(|attempt| attempt.seen.state.is_pass()).count()
     }
 
     /// One line for people: the last attempt's, or why there was none.

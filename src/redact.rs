@@ -18,6 +18,9 @@ pub use stream::RedactStream;
 /// Values with fewer characters are left alone: they would hide half the output.
 pub const MIN_SECRET_CHARS: usize = 6;
 
+/// Bytes that are searched at once where only a beginning is wanted.
+const CHUNK: usize = 8 * 1024;
+
 /// What stands in place of a hidden value.
 pub const REPLACEMENT: &str = "***";
 
@@ -28,6 +31,31 @@ const SECRET_WORDS: [&str; 6] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "KEY",
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Values that are to be hidden. `Debug` prints a count.
+#[derive(Clone, Default)]
+pub struct Secrets(BTreeSet<String>);
+
+impl Extend<String> for Secrets {
+    fn extend<I: IntoIterator<Item = String>>(&mut self, values: I) {
+        self.0.extend(values);
+    }
+}
+
+impl IntoIterator for Secrets {
+    type Item = String;
+    type IntoIter = std::collections::btree_set::IntoIter<String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Secrets").field(&self.0.len()).finish()
+    }
 }
 
 /// Replaces every occurrence of every secret value with `***`. Cheap to clone.
@@ -68,6 +96,24 @@ impl Redactor {
             }
             _ => Cow::Borrowed(text),
         }
+    }
+
+    /// The beginning of `bytes`, at most `most` of them once every secret is hidden: the cut leaves no part of one, and
+    /// neither does a cut that was made at the end of `bytes` before.
+    #[must_use]
+    pub fn beginning(&self, bytes: &[u8], most: usize) -> String {
+        let mut stream = self.stream();
+        let mut shown = Vec::new();
+        for chunk in bytes.chunks(CHUNK) {
+            shown.extend(stream.push(chunk));
+            // What comes after it may be a thousand times as much.
+            if shown.len() >= most {
+                break;
+            }
+        }
+        shown.extend(stream.cut());
+        shown.truncate(most);
+        String::from_utf8_lossy(&shown).into_owned()
     }
 
     /// A redactor of a byte stream that arrives in chunks. Streams are independent of one another.

@@ -14,6 +14,7 @@ mod zone;
 mod tests;
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -90,6 +91,16 @@ impl Schedule {
             Kind::Interval(interval) => interval.next_after(after),
             Kind::Cron(cron) => cron.next_after(after),
         }
+    }
+
+    /// The times between a slot and the next one, from the first slot after `after` on.
+    pub fn gaps(&self, after: Timestamp) -> impl Iterator<Item = Duration> + '_ {
+        let mut slot = self.next_after(after);
+        std::iter::from_fn(move || {
+            let (this, next) = (slot?, self.next_after(slot?));
+            slot = next;
+            Duration::try_from(this.duration_until(next?)).ok()
+        })
     }
 
     /// The first slot of an interval. A cron line has no first.

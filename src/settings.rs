@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 pub use crate::error::nearest;
 use crate::error::{Category, Diagnose, excerpt, shown_line};
 use crate::input;
+use crate::suite::MAX_BYTES;
 use document::{Document, Fault};
 
-/// A settings file that is larger is another file.
-const LARGEST: u64 = 1 << 20;
+/// The suite stands in the same file.
+const LARGEST: u64 = MAX_BYTES as u64;
 
 /// What the file says about flags. Values may be secret, so debug output shows keys alone.
 pub struct Settings {

@@ -107,6 +107,11 @@ fn the_database_is_named_by_the_history_alone() {
 }
 
 #[test]
+fn the_web_framework_is_named_by_the_page_alone() {
+    nowhere_but(&["status"], &["axum::", "use axum"]);
+}
+
+#[test]
 fn clap_is_named_by_the_command_line_alone() {
     nowhere_but(&["cli"], &["clap::", "use clap", "clap_complete", "clap_mangen"]);
 }
@@ -145,6 +150,12 @@ fn nothing_knows_what_comes_after_it() {
     }
     never_in(&["engine/glance"], &["engine::docker", "super::docker", "bollard"]);
     never_in(&["probe", "check", "schedule"], &["crate::notify", "crate::harness"]);
+    // The page sees the daemon's board and nothing else of it.
+    never_in(
+        &["status"],
+        &["crate::engine", "crate::runner", "crate::cli", "crate::harness", "crate::check"],
+    );
+    never_in(&["watch", "notify", "harness"], &["crate::status"]);
 }
 
 #[test]
@@ -163,11 +174,27 @@ fn what_is_pure_does_no_io_and_has_no_clock() {
     let pure =
         ["metadata", "plan", "suite", "image/template", "image/key", "compose/config", "results/verdict"];
     never_in(&pure, &effects);
-    let of_probes =
-        ["probe", "schedule", "notify/policy", "notify/metrics", "notify/text", "notify/from_environment"];
+    let of_probes = [
+        "probe",
+        "schedule",
+        "notify/policy",
+        "notify/preflight",
+        "notify/metrics",
+        "notify/text",
+        "notify/from_environment",
+    ];
     never_in(&of_probes, &effects);
-    let sinks =
-        ["datadog", "dogstatsd", "pagerduty", "pagerduty_v1", "slack", "webhook", "ping", "kuberhealthy"];
+    let sinks = [
+        "datadog",
+        "dogstatsd",
+        "otlp",
+        "pagerduty",
+        "pagerduty_v1",
+        "slack",
+        "webhook",
+        "ping",
+        "kuberhealthy",
+    ];
     never_in(
         &sinks.map(|sink| format!("notify/{sink}")).iter().map(String::as_str).collect::<Vec<_>>(),
         &effects,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use docker_test::environment::Environment;
 use docker_test::history::outbox::{Applied, Change, Limits, StateChange, Store};
-use docker_test::notify::outbox::{Backoff, Courier, Settings, Sink, entries, open};
+use docker_test::notify::outbox::{Backoff, Courier, Ending, Settings, Sink, entries, open};
 use docker_test::notify::send::Sender;
 use docker_test::notify::{Action, Alert, HttpRequest, Notice, Notifier, Severity, Subject, Transmission};
 use docker_test::probe::{Identity, ProbeRun};
@@ -46,7 +46,7 @@ impl Notifier for Page {
             Notice::Alert(alert) => format!("{:?} {} {}", alert.action, alert.dedup_key, alert.summary),
             other => format!("Run {} {}", other.probe().name, other.at()),
         };
-        let headers = vec![("x-key", KEY.to_owned())];
+        let headers = vec![("x-key".into(), KEY.to_owned())];
         let request = HttpRequest { method: "POST", url: self.url.clone(), headers, body: body.into_bytes() };
         vec![Transmission::Http(request)]
     }
@@ -154,8 +154,11 @@ fn child() {
         };
         let courier =
             Courier::new(store.clone(), sinks.clone(), sender, Arc::new(now), Arc::new(|_| {}), settings);
-        let done = produce(&store, &sinks);
-        courier.run(done, Duration::from_secs(1)).await;
+        let done = async {
+            produce(&store, &sinks).await;
+            Ending::Land(Duration::from_secs(1))
+        };
+        courier.run(done).await;
         loop {
             if courier.flush(Duration::from_mins(1)).await[0].waiting == 0 {
                 return;

@@ -119,6 +119,32 @@ fn what_was_refused_is_shown_with_the_reason_sent_again_or_deleted() {
 }
 
 #[test]
+fn an_incident_that_has_ended_is_not_opened_by_sending_its_trigger_again() {
+    let scene = Scene::new(400);
+    scene.failing_run();
+    scene.pagerduty.answers(202);
+    let words = ["--name", "shop", "--attempts", "1", "--", "true"];
+    scene.run(env!("CARGO_BIN_EXE_docker-test-harness"), &words);
+    let dead = scene.listed(&["--dead"]);
+    assert_eq!((dead.len(), &dead[0]["kind"], &dead[0]["outdated"]), (1, &"trigger".into(), &true.into()));
+    let number = dead[0]["number"].to_string();
+    let refused = scene.outbox(125, &["retry", &number]);
+    assert!(
+        refused.contains("its incident has ended since") && refused.contains("outbox delete"),
+        "{refused}"
+    );
+    let all = scene.outbox(0, &["retry", "--all"]);
+    assert!(all.contains("0 notices to be sent again") && all.contains("1 notice not sent again"), "{all}");
+    assert!(scene.outbox(0, &["list", "--dead"]).contains("its incident has ended since"));
+    assert!(
+        scene.outbox(0, &["show", &number]).contains("not to be sent again: its incident has ended since")
+    );
+    scene.pagerduty.take("");
+    scene.outbox(0, &["send", "--timeout", "30s"]);
+    assert_eq!(scene.told().len(), 0);
+}
+
+#[test]
 fn an_outbox_that_is_not_there_is_empty_and_none_is_made() {
     let scene = Scene::new(202);
     assert!(scene.outbox(0, &[]).contains("nothing waits"));
@@ -126,4 +152,15 @@ fn an_outbox_that_is_not_there_is_empty_and_none_is_made() {
     assert!(scene.outbox(0, &["send"]).contains("nothing waits"));
     assert!(scene.outbox(125, &["delete"]).contains("required"));
     assert!(!Path::new(&scene.directory.path().join("state")).exists());
+}
+
+#[test]
+fn a_state_directory_is_named_before_and_after_the_subcommand() {
+    let scene = Scene::new(500);
+    scene.failing_run();
+    for words in [["--state-dir", "elsewhere", "list"], ["list", "--state-dir", "elsewhere"]] {
+        assert!(!scene.outbox(0, &words).contains("pagerduty"), "{words:?}");
+    }
+    let listed = scene.outbox(0, &["--state-dir", "state", "list"]);
+    assert!(listed.contains("pagerduty"), "{listed}");
 }

@@ -10,8 +10,10 @@ use docker_test::check::{Check, Surroundings};
 use docker_test::environment::Environment;
 use docker_test::harness::Probe;
 use docker_test::harness::reporting::{Reporting, open};
+use docker_test::notify::outbox::Sink;
 use docker_test::notify::policy::Policy;
 use docker_test::notify::send::Sender;
+use docker_test::notify::{Notifier, from_environment};
 use docker_test::plan::Retries;
 use docker_test::probe::Identity;
 use docker_test::redact::Redactor;
@@ -72,7 +74,7 @@ pub(crate) async fn measure(target: &Server, probes: usize, report: &mut Report)
         report.add(series);
     }
     report.note(&format!(
-        "the daemon had {probes} probes of one minute, each a request of HTTP, and a store on disk"
+        "the daemon had {probes} probes of one minute, each a request of HTTP, a store on disk, and metrics of each run for a sink that takes them"
     ));
     Ok(())
 }
@@ -87,7 +89,8 @@ pub(crate) fn watch(probes: &str, target: &str, directory: &Path) -> Result<(), 
         let sender = Sender::new(&Environment::default(), surroundings.resolve())?;
         let opened = open(Some(directory))?;
         let (_board, desk) = board(opened.store.clone());
-        let reporting = Reporting::begin(opened, Vec::new(), sender, Policy::default(), Arc::new(|_| {}));
+        let reporting =
+            Reporting::begin(opened, sinks_at(target)?, sender, Policy::default(), Arc::new(|_| {}));
         let redactor = Arc::new(Redactor::new(std::iter::empty::<String>()));
         let means = Means { reporting, surroundings, redactor };
         let lags: Arc<Mutex<Vec<f64>>> = Arc::default();
@@ -126,6 +129,20 @@ pub(crate) fn watch(probes: &str, target: &str, directory: &Path) -> Result<(), 
         say(&format!("{idle} {late} {usual} {}\n", lags.len()));
         Ok(())
     })
+}
+
+/// DataDog's, as a server of ours: each attempt and each run is stored, sent and taken.
+fn sinks_at(target: &str) -> Result<Vec<Sink>, Failure> {
+    let base = target.trim_end_matches("/health").to_owned();
+    let switched = from_environment::sinks(&|name: &str| match name {
+        "DD_API_KEY" => Some("0".repeat(32)),
+        "DD_URL" => Some(base.clone()),
+        _ => None,
+    });
+    let switched = switched.without_mistakes()?;
+    let named =
+        |notifier: Box<dyn Notifier>| Sink { id: notifier.name().to_owned(), notifier: Arc::from(notifier) };
+    Ok(switched.sinks.into_iter().map(named).collect())
 }
 
 fn definitions(probes: usize, target: &str) -> Result<Vec<Definition>, Failure> {

@@ -71,7 +71,7 @@ fn bench(names: &[&str]) -> Result<(), Failure> {
             outbox::measure(&target, rounds, turn, &mut report).await?;
         }
         if is_asked_for("harness") {
-            harness::measure(rounds, &mut report)?;
+            harness::measure(&target, rounds, &mut report)?;
         }
         if is_asked_for("daemon") {
             daemon::measure(&target, probes, &mut report).await?;

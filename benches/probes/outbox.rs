@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use docker_test::environment::Environment;
 use docker_test::history::outbox::{Applied, Change, Limits, Store};
-use docker_test::notify::outbox::{Courier, Event, Settings, Sink, entries, open};
+use docker_test::notify::outbox::{Courier, Ending, Event, Settings, Sink, entries, open};
 use docker_test::notify::send::Sender;
 use docker_test::notify::{Action, Alert, HttpRequest, Notice, Notifier, Severity, Subject, Transmission};
 use docker_test::probe::Identity;
@@ -132,8 +132,11 @@ async fn brought(url: &str) -> Result<f64, Failure> {
     let courier =
         Courier::new(store.clone(), sinks.clone(), sender, Arc::new(now), Arc::new(listener), settings);
     let (end, ended) = oneshot::channel::<()>();
-    let working =
-        tokio::spawn(async move { courier.run(async { drop(ended.await) }, Duration::from_secs(1)).await });
+    let ending = async move {
+        drop(ended.await);
+        Ending::Land(Duration::from_secs(1))
+    };
+    let working = tokio::spawn(async move { courier.run(ending).await });
     let begun = Instant::now();
     let mut tasks = JoinSet::new();
     for caller in 0..AT_ONCE {
@@ -179,7 +182,7 @@ impl Notifier for Page {
     }
     fn render(&self, notice: &Notice) -> Vec<Transmission> {
         let body = serde_json::to_vec(notice).unwrap_or_default();
-        let headers = vec![("content-type", "application/json".to_owned())];
+        let headers = vec![("content-type".into(), "application/json".to_owned())];
         vec![Transmission::Http(HttpRequest { method: "POST", url: self.url.clone(), headers, body })]
     }
     fn secrets(&self) -> Vec<String> {

@@ -39,8 +39,9 @@ ensure_base_images() {
 # What is built on another goes first.
 remove_base_images() {
     local name
+    # With the test images that tests on them have left.
     for name in redis postgres debian busybox; do
-        docker image rm -f "$(base_image "$name")" >/dev/null 2>&1 || true
+        docker image rm -f "$(base_image "$name")-test" "$(base_image "$name")" >/dev/null 2>&1 || true
     done
 }
 

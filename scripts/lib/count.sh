@@ -26,3 +26,23 @@ count_tests() {
 }
 
 print_count() { printf '%d passed, %d failed, %d skipped\n' "$PASSED" "$FAILED" "$SKIPPED"; }
+
+# failed_tests LOG : each test that failed, or failed at first, by name, and why, in a few lines.
+failed_tests() {
+    sed -E 's/\x1b\[[0-9;]*m//g' "$1" | awk '
+        function shortened(text) { return length(text) > 160 ? substr(text, 1, 157) "..." : text }
+        function name_of(line) { sub(/^.*\] +(\([^)]*\) +)?/, "", line); return line }
+        /^ +Summary \[/ { summary = 1; lines = 0; next }
+        summary && /^ *[A-Z][A-Z0-9\/ -]* \[/ {
+            if ($1 == "PASS" || $1 == "SLOW" || $1 == "SKIP") next
+            sub(/^ +/, ""); print shortened($0)
+            if (name_of($0) in why) printf "%s", why[name_of($0)]
+            next
+        }
+        /^ *(TRY [0-9]+ )?(FAIL|TMT|ABORT|SIG[A-Z]+|LEAK-FAIL) \[/ { test = name_of($0); why[test] = ""; lines = 0; next }
+        /^test .* \.\.\. FAILED$/ { print shortened($0) }
+        /panicked at / || /^ *Error: / { lines = 6 }
+        /stack backtrace:/ || /^ *$/ { lines = 0 }
+        lines > 0 && test != "" { lines--; why[test] = why[test] "     " shortened($0) "\n" }
+    '
+}

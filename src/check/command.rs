@@ -1,11 +1,12 @@
 //! A command, and what its end says about the service.
 //!
-//! Owns the process with all that it starts: it ends in time, whatever it does, and nothing of it is left, no zombie
-//! either. Of what it prints the end is kept. What the texts mean is the command's business, but for plugins of Nagios.
+//! Owns the process with all that it starts: it ends in time, whatever it does, and nothing of it is left, in no session
+//! and no zombie either. Of what it prints the end is kept. What the texts mean is the command's business, but for plugins of Nagios.
 
 mod group;
 mod printed;
 mod process;
+mod strays;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,11 +19,13 @@ use serde::Deserialize;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
+use super::keys::Keys;
 use super::shape::{self, Shaped};
 use super::{CheckError, Looked, Surroundings, critical, nagios, observation};
 use crate::metadata::dockerfile::escaped;
 use crate::metadata::duration::human;
 use crate::probe::{Observation, State};
+use crate::redact::Redactor;
 pub(super) use printed::{Stdout, Text};
 pub(super) use process::{Ending, Process, Request};
 
@@ -90,15 +93,25 @@ impl Shaped for Words {
         if text.trim().is_empty() {
             return Err(format!("expected {}, got nothing", Self::EXPECTED));
         }
+        without_nul(text)?;
         Ok(Self::Shell(text.to_owned()))
     }
 
     fn from_list(list: Vec<String>) -> Result<Self, String> {
+        list.iter().try_for_each(|word| without_nul(word))?;
         match list.first() {
             Some(program) if !program.is_empty() => Ok(Self::Arguments(list)),
             _ => Err(format!("expected {}, got no program", Self::EXPECTED)),
         }
     }
+}
+
+/// What a process is given ends at its first NUL. The text is not shown: it may bear keys.
+pub(crate) fn without_nul(text: &str) -> Result<(), String> {
+    if text.contains('\0') {
+        return Err("expected a text without NUL, which no process can be given: leave out \\0".to_owned());
+    }
+    Ok(())
 }
 
 impl Words {
@@ -137,6 +150,10 @@ impl Shaped for CommandCheck {
         let is_name = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
         if let Some(name) = map.env.keys().find(|name| !is_name(name)) {
             return Err(format!("expected the name of a variable, got {name:?}"));
+        }
+        map.env.values().try_for_each(|value| without_nul(value))?;
+        if let Some(directory) = &map.directory {
+            without_nul(&directory.to_string_lossy())?;
         }
         Ok(Self {
             is_plugin: map.nagios,
@@ -179,6 +196,10 @@ impl CommandCheck {
         Self { is_plugin: true, ..self }
     }
 
+    pub(super) fn keys(&self, keys: &mut Keys<'_>) {
+        self.environment.iter().for_each(|(name, value)| keys.variable(name, value));
+    }
+
     /// Runs it. Dropped before its end, it is killed at once with all that it has started.
     pub async fn run(
         &self,
@@ -202,14 +223,16 @@ impl CommandCheck {
                 seen.output = printed.tail;
                 Ok(Looked { seen, timed_out: true })
             }
-            Ending::Itself(status) => Ok(Looked { seen: self.judge(status, printed), timed_out: false }),
+            Ending::Itself(status) => {
+                Ok(Looked { seen: self.judge(status, printed, &surroundings.redactor), timed_out: false })
+            }
         }
     }
 
-    fn judge(&self, status: ExitStatus, printed: Text) -> Observation {
+    fn judge(&self, status: ExitStatus, printed: Text, redactor: &Redactor) -> Observation {
         let mut seen = match (status.code(), self.is_plugin) {
             (Some(code), true) => {
-                let output = nagios::read_plugin_output(&printed.head);
+                let output = nagios::read(&printed.head, redactor);
                 let state = nagios::state(code);
                 let message = one_line(&output.message);
                 let summary = match state {
@@ -239,6 +262,7 @@ impl CommandCheck {
     }
 }
 
+/// `printed` is free of secrets, as all that is put into one line is: half of one would be found by nobody.
 pub(super) fn with_last_line(what: String, printed: &str) -> String {
     match printed.lines().rev().map(one_line).find(|line| !line.is_empty()) {
         Some(line) => format!("{what}: {line}"),

@@ -8,16 +8,19 @@ use std::time::Instant;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use serde::Deserialize;
 
+use super::expect::quoted;
 use super::shape::Shaped;
 use super::tcp::host_and_port;
 use super::{CheckError, Surroundings, critical, measured, observation};
 use crate::metadata::dockerfile::excerpt;
 use crate::metadata::duration::human;
 use crate::probe::{Observation, State};
+use crate::redact::Redactor;
 
 /// What is asked for by name.
 const TYPES: [RecordType; 10] = [
@@ -118,16 +121,22 @@ impl DnsCheck {
             None => self.ask(surroundings.fresh_names()?).await,
             Some((address, port)) => self.ask(&resolver_of(address, port)?).await,
         };
-        let time = begun.elapsed();
+        let (time, redactor) = (begun.elapsed(), &surroundings.redactor);
         let mut seen = match answers {
-            Ok(answers) => self.fault(&answers).map_or_else(
+            Ok(answers) => self.fault(&answers, redactor).map_or_else(
                 || {
-                    let (what, got) = (self.what(), listed(&answers));
+                    let (what, got) = (self.what(), listed(&answers, redactor));
                     observation(State::Ok, format!("{what}: {got}, in {}", human(time)))
                 },
                 critical,
             ),
-            Err(reason) => critical(format!("expected an answer to {}, got {reason}", self.what())),
+            Err(error) => {
+                if let Some(shortage) = CheckError::of_shortage(&error, || self.what(), &[]) {
+                    return Err(shortage);
+                }
+                let reason = error.to_string().replace(char::is_control, " ");
+                critical(format!("expected an answer to {}, got {reason}", self.what()))
+            }
         };
         seen.measurements.push(measured("time", time));
         Ok(seen)
@@ -138,25 +147,25 @@ impl DnsCheck {
     }
 
     /// All answers of the type that was asked for; none where the name is not there.
-    async fn ask(&self, resolver: &TokioResolver) -> Result<BTreeSet<String>, String> {
+    async fn ask(&self, resolver: &TokioResolver) -> Result<BTreeSet<String>, NetError> {
         let found = match resolver.lookup(self.name.clone(), self.record_type).await {
             Ok(found) => found,
             Err(error) if error.is_nx_domain() || error.is_no_records_found() => return Ok(BTreeSet::new()),
-            Err(error) => return Err(error.to_string().replace(char::is_control, " ")),
+            Err(error) => return Err(error),
         };
         let records = found.answers().iter().filter(|record| record.record_type() == self.record_type);
         Ok(records.map(|record| normal(self.record_type, &text(&record.data))).collect())
     }
 
-    fn fault(&self, answers: &BTreeSet<String>) -> Option<String> {
-        let (what, got) = (self.what(), listed(answers));
+    fn fault(&self, answers: &BTreeSet<String>, redactor: &Redactor) -> Option<String> {
+        let (what, got) = (self.what(), listed(answers, redactor));
         let Some(expected) = &self.expect else {
             return answers.is_empty().then(|| format!("expected an answer to {what}, got {got}"));
         };
         let is_exact = self.is_exact || expected.is_empty();
         let holds = if is_exact { expected == answers } else { expected.is_subset(answers) };
         let only = if is_exact && !expected.is_empty() { "only " } else { "" };
-        (!holds).then(|| format!("expected {only}{} for {what}, got {got}", listed(expected)))
+        (!holds).then(|| format!("expected {only}{} for {what}, got {got}", listed(expected, redactor)))
     }
 }
 
@@ -168,11 +177,11 @@ fn text(data: &RData) -> String {
     }
 }
 
-fn listed(answers: &BTreeSet<String>) -> String {
+fn listed(answers: &BTreeSet<String>, redactor: &Redactor) -> String {
     if answers.is_empty() {
         return "nothing".to_owned();
     }
-    let mut shown: Vec<String> = answers.iter().take(SHOWN).map(|answer| excerpt(answer)).collect();
+    let mut shown: Vec<String> = answers.iter().take(SHOWN).map(|answer| quoted(answer, redactor)).collect();
     if answers.len() > SHOWN {
         shown.push(format!("{} more", answers.len() - SHOWN));
     }

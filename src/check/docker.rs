@@ -14,6 +14,7 @@ use super::{CheckError, Looked, Surroundings, critical, observation};
 use crate::engine::glance::Sight;
 use crate::metadata::dockerfile::excerpt;
 use crate::probe::{Measurement, Observation, State};
+use crate::redact::Redactor;
 
 /// Which container, and how it is to be.
 #[derive(Debug, Clone)]
@@ -69,7 +70,10 @@ impl DockerCheck {
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(CheckError::Cancelled),
-            seen = engine.at(&self.container) => Ok(Looked { seen: self.judge(seen?.as_ref()), timed_out: false }),
+            sight = engine.at(&self.container) => {
+                let sight = sight?.map(|sight| hidden(sight, &surroundings.redactor));
+                Ok(Looked { seen: self.judge(sight.as_ref()), timed_out: false })
+            }
             () = tokio::time::sleep(timeout) => Err(CheckError::SilentEngine { limit: timeout }),
         }
     }
@@ -115,6 +119,14 @@ impl DockerCheck {
         let most = self.restarts.filter(|most| sight.restarts > *most)?;
         Some(format!("expected at most {most} restarts of the container {name}, got {}", sight.restarts))
     }
+}
+
+/// What is quoted of it is free of secrets. The engine has cut what a health check printed.
+fn hidden(mut sight: Sight, redactor: &Redactor) -> Sight {
+    for text in [&mut sight.health_output, &mut sight.state.error] {
+        *text = redactor.beginning(text.as_bytes(), usize::MAX);
+    }
+    sight
 }
 
 /// A state that is not running, in words.

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,10 @@ use crate::engine::glance::GlanceError;
 use crate::error::{Category, Diagnose};
 use crate::metadata::duration::human;
 use crate::names::NameError;
+use crate::shortage::Shortage;
+
+/// Any port will do.
+const DISCARD: u16 = 9;
 
 /// Why a check could not look. It says nothing about the service.
 #[derive(Debug, thiserror::Error)]
@@ -68,15 +73,52 @@ pub enum CheckError {
         /// Why not.
         reason: String,
     },
+    /// This machine has too little left to look.
+    #[error("cannot look at {what}: {reason}: {remedy}")]
+    Shortage {
+        /// At what.
+        what: String,
+        /// What the system says.
+        reason: String,
+        /// What helps. It is a part of the message: a page is all that people get.
+        remedy: &'static str,
+    },
     /// The check was asked to stop.
     #[error("the check was stopped before it came to an end")]
     Cancelled,
 }
 
+impl CheckError {
+    /// The error of a look at `what` that failed for want of something that this machine is to have; nothing where the
+    /// service, or the way to it, is to blame. `addresses` are those that were tried, where they are known.
+    pub(super) fn of_shortage(
+        error: &(dyn StdError + 'static),
+        what: impl FnOnce() -> String,
+        addresses: &[IpAddr],
+    ) -> Option<Self> {
+        let shortage = Shortage::of(error)?;
+        // A machine without IPv6 has no local address for one of IPv6, and says the same.
+        let is_ours = shortage != Shortage::Ports
+            || (!addresses.is_empty() && addresses.iter().all(|address| has_source_for(*address)));
+        let mut cause = error;
+        while let Some(next) = cause.source() {
+            cause = next;
+        }
+        let reason = cause.to_string().replace(char::is_control, " ");
+        is_ours.then(|| Self::Shortage { what: what(), reason, remedy: shortage.remedy() })
+    }
+}
+
+/// Whether this machine has an address to send to this one from. Sends nothing.
+fn has_source_for(address: IpAddr) -> bool {
+    let connect = || UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?.connect((address, DISCARD));
+    address.is_ipv4() || connect().is_ok()
+}
+
 impl From<NameError> for CheckError {
     fn from(error: NameError) -> Self {
         let reason = match error {
-            NameError::Setup { reason } => reason,
+            NameError::Setup { source } => source.to_string(),
             other => other.to_string(),
         };
         Self::Setup { what: "name resolution", reason }
@@ -88,9 +130,11 @@ impl Diagnose for CheckError {
         match self {
             Self::NotStarted { .. } | Self::ClientCertificate { .. } | Self::Cancelled => Category::User,
             Self::Engine(error) => error.category(),
-            Self::Lost { .. } | Self::Setup { .. } | Self::SilentEngine { .. } | Self::Untested { .. } => {
-                Category::Environment
-            }
+            Self::Lost { .. }
+            | Self::Setup { .. }
+            | Self::SilentEngine { .. }
+            | Self::Untested { .. }
+            | Self::Shortage { .. } => Category::Environment,
             Self::NoEngine => Category::Internal,
         }
     }
@@ -104,7 +148,13 @@ impl Diagnose for CheckError {
                     "look whether it is in this image, and in a directory of PATH".to_owned()
                 })
             }
-            Self::Engine(error) => error.hint(),
+            Self::NotStarted { source, .. } => {
+                Shortage::of_start(source).map(|shortage| shortage.remedy().to_owned())
+            }
+            Self::Engine(error) => match Shortage::of(error) {
+                Some(shortage) => Some(shortage.remedy().to_owned()),
+                None => error.hint(),
+            },
             _ => None,
         }
     }

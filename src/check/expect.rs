@@ -1,12 +1,11 @@
 //! What an answer has to be like: a status, a text, a value in JSON.
 //!
-//! Owns the comparisons and their wording: each says in one line what was expected and what was there. Free text of an
-//! answer is quoted, cut and without control characters.
+//! Owns the comparisons and their wording: each says in one line what was expected and what was there. What is compared is
+//! the answer itself. Free text of it is quoted without secrets and control characters, and cut after that.
 
 mod path;
 mod statuses;
 
-use std::fmt;
 use std::sync::Arc;
 
 use regex_automata::meta::Regex;
@@ -18,6 +17,7 @@ pub(super) use statuses::Statuses;
 
 use super::shape::{self, Shaped};
 use crate::metadata::dockerfile::excerpt;
+use crate::redact::Redactor;
 
 /// What a regular expression may grow to in memory, in bytes.
 const LARGEST_REGEX: usize = 1 << 20;
@@ -61,15 +61,6 @@ impl<'de> Deserialize<'de> for Pattern {
     }
 }
 
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Contains(text) => write!(f, "that contains {}", excerpt(text)),
-            Self::Matches { source, .. } => write!(f, "that matches {}", excerpt(source)),
-        }
-    }
-}
-
 impl Pattern {
     fn matches(source: String) -> Result<Self, String> {
         let config = Regex::config().nfa_size_limit(Some(LARGEST_REGEX));
@@ -90,26 +81,35 @@ impl Pattern {
     }
 
     /// What is wrong with `bytes`, which are a `what`.
-    pub(super) fn fault(&self, what: &str, bytes: &[u8]) -> Option<String> {
-        (!self.is_in(bytes)).then(|| format!("expected a {what} {self}, got {}", shown(bytes)))
+    pub(super) fn fault(&self, what: &str, bytes: &[u8], redactor: &Redactor) -> Option<String> {
+        if self.is_in(bytes) {
+            return None;
+        }
+        let (verb, wanted) = match self {
+            Self::Contains(text) => ("contains", text),
+            Self::Matches { source, .. } => ("matches", source),
+        };
+        let (wanted, got) = (quoted(wanted, redactor), shown(bytes, redactor));
+        Some(format!("expected a {what} that {verb} {wanted}, got {got}"))
     }
 }
 
 /// What is wrong with the values of `body`, each of them.
-pub(super) fn json_faults(expected: &[(JsonPath, Value)], body: &[u8]) -> Vec<String> {
+pub(super) fn json_faults(expected: &[(JsonPath, Value)], body: &[u8], redactor: &Redactor) -> Vec<String> {
     if expected.is_empty() {
         return Vec::new();
     }
     let Ok(json) = serde_json::from_slice::<Value>(body) else {
-        return vec![format!("expected a body of JSON, got {}", shown(body))];
+        return vec![format!("expected a body of JSON, got {}", shown(body, redactor))];
     };
     let faults = expected.iter().filter_map(|(path, expected)| {
         let got = path.find(&json);
         if got.is_some_and(|got| is_equal(got, expected)) {
             return None;
         }
-        let got = got.map_or_else(|| "nothing".to_owned(), |got| excerpt(&got.to_string()));
-        Some(format!("expected {} at {path}, got {got}", excerpt(&expected.to_string())))
+        let got = got.map_or_else(|| "nothing".to_owned(), |got| quoted(&got.to_string(), redactor));
+        let expected = quoted(&expected.to_string(), redactor);
+        Some(format!("expected {expected} at {path}, got {got}"))
     });
     faults.collect()
 }
@@ -129,12 +129,16 @@ fn is_equal(one: &Value, other: &Value) -> bool {
     }
 }
 
-fn shown(bytes: &[u8]) -> String {
+fn shown(bytes: &[u8], redactor: &Redactor) -> String {
     if bytes.is_empty() {
         return "nothing".to_owned();
     }
-    let beginning = bytes.get(..bytes.len().min(400)).unwrap_or(bytes);
-    excerpt(&String::from_utf8_lossy(beginning))
+    excerpt(&redactor.beginning(bytes, 400))
+}
+
+/// An excerpt of a text, secrets hidden before it is cut.
+pub(super) fn quoted(text: &str, redactor: &Redactor) -> String {
+    excerpt(&redactor.redact(text))
 }
 
 #[cfg(test)]
@@ -142,6 +146,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn none() -> Redactor {
+        Redactor::default()
+    }
 
     fn pattern(value: Value) -> Result<Pattern, serde_json::Error> {
         serde_json::from_value(value)
@@ -159,11 +167,13 @@ mod tests {
 
     #[test]
     fn a_fault_says_in_one_line_what_was_expected_and_what_was_there() {
-        let fault = pattern(json!("\"ok\"")).unwrap().fault("body", b"<html>\r\n\x1b[2J").unwrap();
+        let fault = pattern(json!("\"ok\"")).unwrap().fault("body", b"<html>\r\n\x1b[2J", &none()).unwrap();
         assert_eq!(fault, r#"expected a body that contains `"ok"`, got `<html>\r\n\u{1b}[2J`"#);
-        let fault = pattern(json!({"matches": "o+k"})).unwrap().fault("banner", b"").unwrap();
+        let fault = pattern(json!({"matches": "o+k"})).unwrap().fault("banner", b"", &none()).unwrap();
         assert_eq!(fault, "expected a banner that matches `o+k`, got nothing");
-        assert!(pattern(json!("x")).unwrap().fault("body", &vec![b'y'; 1 << 20]).unwrap().len() < 300);
+        assert!(
+            pattern(json!("x")).unwrap().fault("body", &vec![b'y'; 1 << 20], &none()).unwrap().len() < 300
+        );
     }
 
     #[test]
@@ -181,7 +191,8 @@ mod tests {
     #[test]
     fn values_of_json_are_compared_as_json() {
         let body = br#"{"status": "ok", "items": [{"id": 7, "tags": []}], "share": 1.0, "none": null}"#;
-        let faults = |path: &str, value: Value| json_faults(&[(JsonPath::parse(path).unwrap(), value)], body);
+        let faults =
+            |path: &str, value: Value| json_faults(&[(JsonPath::parse(path).unwrap(), value)], body, &none());
         for (path, value) in [
             ("status", json!("ok")),
             ("items[0].id", json!(7)),
@@ -194,7 +205,7 @@ mod tests {
         assert_eq!(faults("items[0].id", json!("7")), [r#"expected `"7"` at items[0].id, got `7`"#]);
         assert_eq!(faults("items[1]", json!(1)), ["expected `1` at items[1], got nothing"]);
         let path = JsonPath::parse("a").unwrap();
-        let html = json_faults(&[(path, json!(1))], b"<html>");
+        let html = json_faults(&[(path, json!(1))], b"<html>", &none());
         assert_eq!(html, ["expected a body of JSON, got `<html>`"]);
     }
 }

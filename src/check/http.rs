@@ -18,10 +18,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::expect::{JsonPath, Pattern, Statuses, json_faults};
+use super::keys::Keys;
 use super::shape::{self, Shaped};
 use super::{CheckError, LONGEST_OUTPUT, Surroundings, critical, measured, observation};
 use crate::metadata::duration::human;
 use crate::probe::{Measurement, Observation, State};
+use crate::redact::Redactor;
 use follow::{innermost, origin};
 
 /// As much of a body as is read, in bytes.
@@ -201,13 +203,21 @@ struct Answer {
 }
 
 impl HttpCheck {
+    /// The client's own key is not among them: it is read for each look, and never leaves TLS.
+    pub(super) fn keys(&self, keys: &mut Keys<'_>) {
+        for (name, value) in &self.headers {
+            keys.header(name.as_str(), value.to_str().unwrap_or_default());
+        }
+        keys.address(&self.url);
+    }
+
     pub(super) async fn look(&self, surroundings: &Surroundings) -> Result<Observation, CheckError> {
         let client = match &self.identity {
             Some(identity) => &certificate::client(surroundings, identity)?,
             None => surroundings.client()?,
         };
         let begun = Instant::now();
-        let response = match self.follow(client, surroundings.client()?).await {
+        let response = match self.follow(surroundings, client, surroundings.client()?).await? {
             Ok(response) => response,
             Err(fault) => return Ok(critical(fault)),
         };
@@ -216,7 +226,8 @@ impl HttpCheck {
         match read(response).await {
             Ok((body, is_cut)) => {
                 let time = begun.elapsed();
-                Ok(self.judge(&Answer { status, body, is_cut, until_header, time, certificate_days }))
+                let answer = Answer { status, body, is_cut, until_header, time, certificate_days };
+                Ok(self.judge(&answer, &surroundings.redactor))
             }
             Err(reason) => {
                 Ok(critical(format!("expected a whole answer of {}, got {reason}", origin(&self.url))))
@@ -224,7 +235,7 @@ impl HttpCheck {
         }
     }
 
-    fn judge(&self, answer: &Answer) -> Observation {
+    fn judge(&self, answer: &Answer, redactor: &Redactor) -> Observation {
         let expected = &self.expected;
         let mut faults = Vec::new();
         if !expected.status.holds(answer.status) {
@@ -233,8 +244,8 @@ impl HttpCheck {
                 format!("expected status {}, got {}", expected.status, answer.status),
             ));
         }
-        let body = expected.body.as_ref().and_then(|pattern| pattern.fault("body", &answer.body));
-        let json = json_faults(&expected.json, &answer.body);
+        let body = expected.body.as_ref().and_then(|pattern| pattern.fault("body", &answer.body, redactor));
+        let json = json_faults(&expected.json, &answer.body, redactor);
         faults.extend(body.into_iter().chain(json).map(|fault| {
             let cut = if answer.is_cut { "; the body was longer than what is read" } else { "" };
             (State::Critical, format!("{fault}{cut}"))
@@ -251,8 +262,7 @@ impl HttpCheck {
         };
         let mut seen = observation(state, summary);
         if !state.is_pass() {
-            let beginning = answer.body.get(..answer.body.len().min(LONGEST_OUTPUT)).unwrap_or_default();
-            seen.output = String::from_utf8_lossy(beginning).into_owned();
+            seen.output = redactor.beginning(&answer.body, LONGEST_OUTPUT);
         }
         seen.measurements = measurements(answer);
         seen

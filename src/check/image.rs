@@ -13,12 +13,15 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::command::{Ending, Process, Request, Stdout, Text, one_line, with_last_line};
+use super::expect::quoted;
+use super::keys::Keys;
 use super::shape::{self, Shaped};
 use super::{CheckError, Looked, Surroundings, critical, observation};
 use crate::exit_code::ExitCode;
 use crate::metadata::dockerfile::excerpt;
 use crate::metadata::duration::human;
 use crate::probe::State;
+use crate::redact::Redactor;
 use report::Report;
 
 /// How long docker-test may take to stop a test and to remove what it has made.
@@ -89,6 +92,10 @@ impl ImageCheck {
         Self { image: name.to_owned(), is_container: true, arguments: no_retries(), grace: DEFAULT_GRACE }
     }
 
+    pub(super) fn keys(&self, keys: &mut Keys<'_>) {
+        keys.flags(&self.arguments);
+    }
+
     /// Has the image tested, for as long as `timeout` and until `stop`.
     pub(super) async fn run(
         &self,
@@ -125,15 +132,15 @@ impl ImageCheck {
                 seen.output = printed.tail;
                 Ok(Looked { seen, timed_out: true })
             }
-            Ending::Itself(status) => self.judge(status.code(), printed),
+            Ending::Itself(status) => self.judge(status.code(), printed, &surroundings.redactor),
         }
     }
 
-    fn judge(&self, code: Option<i32>, printed: Text) -> Result<Looked, CheckError> {
+    fn judge(&self, code: Option<i32>, printed: Text, redactor: &Redactor) -> Result<Looked, CheckError> {
         let image = &self.image;
         let code = code.and_then(|code| u8::try_from(code).ok());
-        let report = Report::read(&printed.head);
-        let untested = |why: String| CheckError::Untested { image: excerpt(image), reason: why };
+        let report = Report::read(&printed.head, redactor);
+        let untested = |why: String| CheckError::Untested { image: quoted(image, redactor), reason: why };
         let meant = match code.map(ExitCode::from_code) {
             None => return Err(untested(with_last_line("docker-test was killed".to_owned(), &printed.tail))),
             Some(ExitCode::Error) => return Err(untested(reason(&printed.tail))),
@@ -154,7 +161,7 @@ impl ImageCheck {
         } else {
             critical(format!("expected the tests of {image} to pass, got {}", report.fault()))
         };
-        seen.summary = one_line(&seen.summary);
+        seen.summary = one_line(&redactor.redact(&seen.summary));
         if meant == ExitCode::Success && report.is_flaky() {
             seen.state = State::Warning;
             seen.summary = format!("{}, on a later attempt", seen.summary);

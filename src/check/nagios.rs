@@ -1,9 +1,10 @@
 //! What a plugin of Nagios prints: a message, more text, and performance data.
 //!
 //! Owns reading them. What cannot be read as performance data is left out and never an error: plugins are many and their
-//! authors' ideas of the format too.
+//! authors' ideas of the format too. Numbers are read of what was printed, texts of what is left once secrets are hidden.
 
 use crate::probe::{Measurement, State};
+use crate::redact::Redactor;
 
 /// As many measurements are taken from one output.
 const MOST_MEASUREMENTS: usize = 256;
@@ -35,15 +36,40 @@ pub(super) const fn state(code: i32) -> State {
 /// next `|` is performance data again.
 #[must_use]
 pub fn read_plugin_output(output: &str) -> PluginOutput {
-    let output = output.trim_start();
-    let (first, rest) = output.split_once('\n').unwrap_or((output, ""));
-    let (message, first_data) = first.split_once('|').unwrap_or((first, ""));
-    let (text, more_data) = rest.split_once('|').unwrap_or((rest, ""));
+    read(output, &Redactor::default())
+}
+
+/// The same, secrets hidden: bars, equal signs and cuts would take them apart before anybody else looks for them.
+pub(super) fn read(output: &str, redactor: &Redactor) -> PluginOutput {
+    let shown = redactor.beginning(output.as_bytes(), usize::MAX);
+    let ([message, text], _) = parts(&shown);
+    let (_, [first_data, more_data]) = parts(output);
     let mut measurements = Vec::new();
     for line in std::iter::once(first_data).chain(more_data.lines()) {
         read_line(line, &mut measurements);
     }
+    if shown != output {
+        measurements.retain_mut(|measurement| {
+            measurement.name = redactor.redact(&measurement.name).into_owned();
+            // Or it is a part of a secret, which goes on behind the equal sign.
+            shown.contains(&measurement.name) || shown.contains(&measurement.name.replace('\'', "''"))
+        });
+    }
+    for Measurement { name, .. } in &mut measurements {
+        if let Some((end, _)) = name.char_indices().nth(LONGEST_LABEL) {
+            name.truncate(end);
+        }
+    }
     PluginOutput { message: message.trim().to_owned(), text: text.trim().to_owned(), measurements }
+}
+
+/// Message and text, and the performance data of both.
+fn parts(output: &str) -> ([&str; 2], [&str; 2]) {
+    let output = output.trim_start();
+    let (first, rest) = output.split_once('\n').unwrap_or((output, ""));
+    let (message, first_data) = first.split_once('|').unwrap_or((first, ""));
+    let (text, more_data) = rest.split_once('|').unwrap_or((rest, ""));
+    ([message, text], [first_data, more_data])
 }
 
 /// `'label'=value[unit];[warn];[crit];[min];[max]`, with white space between them.
@@ -59,8 +85,7 @@ fn read_line(line: &str, measurements: &mut Vec<Measurement>) {
         rest = after.trim_start();
         let value = word.split(';').next().unwrap_or_default();
         if let Some((value, unit)) = number(value) {
-            let name = label.chars().take(LONGEST_LABEL).collect();
-            measurements.push(Measurement { name, value, unit: unit.to_owned() });
+            measurements.push(Measurement { name: label, value, unit: unit.to_owned() });
         }
     }
 }
@@ -182,6 +207,18 @@ mod tests {
         assert_eq!(
             data,
             measured(&[("d", 0.25, "s"), ("e", 5.0, "Ereignisse"), ("g", 7.0, "c"), ("h", 12.0, "")])
+        );
+    }
+
+    #[test]
+    fn secrets_are_hidden_before_bars_and_equal_signs_take_them_apart_and_numbers_stay() {
+        let redactor = Redactor::new(["pass|word=100000".to_owned(), "200000".to_owned()]);
+        let output = super::read("bad pass|word=100000 of 'it''s'=3 |a=200000B b=1 200000=4", &redactor);
+        assert_eq!(output.message, "bad *** of 'it''s'=3");
+        let data: Vec<_> = output.measurements.into_iter().map(|it| (it.name, it.value, it.unit)).collect();
+        assert_eq!(
+            data,
+            measured(&[("it's", 3.0, ""), ("|a", 200_000.0, "B"), ("b", 1.0, ""), ("***", 4.0, "")])
         );
     }
 

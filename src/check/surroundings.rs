@@ -18,8 +18,10 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use tokio::sync::mpsc;
 
 use super::CheckError;
+use super::leftovers::Leftovers;
 use crate::engine::glance::Glance;
 use crate::names::{self, Memory, Names, Resolver};
+use crate::redact::Redactor;
 
 /// What all checks of a process share. Cheap for each of them.
 pub struct Surroundings {
@@ -33,6 +35,10 @@ pub struct Surroundings {
     pub engine: Option<Glance>,
     /// How images are tested.
     pub tester: Tester,
+    /// Hides secrets in what is kept and quoted, before it is cut.
+    pub(super) redactor: Redactor,
+    /// What commands leave running outside of their groups.
+    pub(super) leftovers: Leftovers,
     roots: Arc<RootCertStore>,
     names: Names,
     fresh_names: OnceLock<TokioResolver>,
@@ -77,12 +83,20 @@ impl Surroundings {
             output: None,
             engine: None,
             tester: Tester::default(),
+            redactor: Redactor::default(),
+            leftovers: Leftovers::default(),
             tls: tls_builder(&roots)?.with_no_client_auth(),
             roots,
             names: Names::default(),
             fresh_names: OnceLock::new(),
             client: OnceLock::new(),
         })
+    }
+
+    /// What is kept and quoted of a service is free of the secrets of `redactor`.
+    #[must_use]
+    pub fn hiding(self, redactor: &Redactor) -> Self {
+        Self { redactor: redactor.clone(), ..self }
     }
 
     /// Looks names up as checks do.

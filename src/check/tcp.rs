@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use super::expect::Pattern;
 use super::shape::{self, Shaped};
-use super::{LONGEST_OUTPUT, Surroundings, critical, measured, observation};
+use super::{CheckError, LONGEST_OUTPUT, Surroundings, critical, measured, observation};
 use crate::metadata::dockerfile::excerpt;
 use crate::metadata::duration::human;
 use crate::names::{NameError, Resolver};
@@ -80,12 +80,12 @@ pub(super) fn host_and_port(text: &str) -> Option<(String, u16)> {
 }
 
 impl TcpCheck {
-    pub(super) async fn look(&self, surroundings: &Surroundings) -> Observation {
+    pub(super) async fn look(&self, surroundings: &Surroundings) -> Result<Observation, CheckError> {
         let begun = Instant::now();
-        let mut stream = match self.connect(surroundings.names()).await {
+        let mut stream = match self.connect(surroundings.names()).await? {
             Ok(stream) => stream,
             Err(reason) => {
-                return critical(format!("expected a connection to {}, got {reason}", self.place()));
+                return Ok(critical(format!("expected a connection to {}, got {reason}", self.place())));
             }
         };
         let connected = begun.elapsed();
@@ -93,19 +93,20 @@ impl TcpCheck {
             Ok(heard) => heard,
             Err(error) => {
                 let (place, got) = (self.place(), reason(&error));
-                return critical(format!("expected an answer of {place}, got {got}"));
+                return Ok(critical(format!("expected an answer of {place}, got {got}")));
             }
         };
         let time = begun.elapsed();
-        let fault = self.expect.as_ref().and_then(|pattern| pattern.fault("banner", &heard));
+        let redactor = &surroundings.redactor;
+        let fault = self.expect.as_ref().and_then(|pattern| pattern.fault("banner", &heard, redactor));
         let (state, summary) = match fault {
             Some(fault) => (State::Critical, fault),
             None => (State::Ok, format!("{} accepts connections, in {}", self.place(), human(time))),
         };
         let mut seen = observation(state, summary);
-        seen.output = String::from_utf8_lossy(&heard).into_owned();
+        seen.output = redactor.beginning(&heard, LONGEST_OUTPUT);
         seen.measurements = vec![measured("time", time), measured("time_to_connection", connected)];
-        seen
+        Ok(seen)
     }
 
     fn place(&self) -> String {
@@ -116,17 +117,25 @@ impl TcpCheck {
         }
     }
 
-    async fn connect(&self, names: &Resolver) -> Result<TcpStream, String> {
-        let addresses = names.addresses(&self.host).await.map_err(|error| match error {
-            NameError::Unknown { .. } | NameError::WithoutAddress { .. } => {
-                "no address for its name".to_owned()
+    /// The connection, or why the service has none.
+    async fn connect(&self, names: &Resolver) -> Result<Result<TcpStream, String>, CheckError> {
+        let found = match names.addresses(&self.host).await {
+            Ok(found) => found,
+            Err(error) => {
+                return match CheckError::of_shortage(&error, || self.place(), &[]) {
+                    Some(shortage) => Err(shortage),
+                    None => Ok(Err(unresolved(&error))),
+                };
             }
-            NameError::NoAnswer { reason, .. } => format!("no answer of name servers: {reason}"),
-            NameError::Setup { .. } => error.to_string(),
-        })?;
-        let addresses: Vec<_> =
-            addresses.into_iter().map(|address| SocketAddr::new(address, self.port)).collect();
-        TcpStream::connect(&addresses[..]).await.map_err(|error| reason(&error))
+        };
+        let addresses: Vec<_> = found.iter().map(|address| SocketAddr::new(*address, self.port)).collect();
+        match TcpStream::connect(&addresses[..]).await {
+            Ok(stream) => Ok(Ok(stream)),
+            Err(error) => match CheckError::of_shortage(&error, || self.place(), &found) {
+                Some(shortage) => Err(shortage),
+                None => Ok(Err(reason(&error))),
+            },
+        }
     }
 
     /// Says what is to be said, and listens until what is expected was heard or cannot come any more.
@@ -145,6 +154,14 @@ impl TcpCheck {
             }
         }
         Ok(heard)
+    }
+}
+
+fn unresolved(error: &NameError) -> String {
+    match error {
+        NameError::Unknown { .. } | NameError::WithoutAddress { .. } => "no address for its name".to_owned(),
+        NameError::NoAnswer { source, .. } => format!("no answer of name servers: {source}"),
+        NameError::Setup { .. } => error.to_string(),
     }
 }
 

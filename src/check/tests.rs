@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::redact::Redactor;
 
 /// Checks trust the authority of these tests, and nobody else.
 pub(super) fn surroundings() -> Surroundings {
@@ -29,8 +30,48 @@ pub(super) async fn look(value: Value) -> Observation {
     looked.seen
 }
 
+pub(super) const SECRET: &str = "SUPERSECRETVALUE_abcdefghijklmnop_QWERTY";
+
+/// Surroundings that hide [`SECRET`].
+pub(super) fn hiding(surroundings: Surroundings) -> Surroundings {
+    surroundings.hiding(&Redactor::new([SECRET.to_owned()]))
+}
+
+pub(super) async fn look_hiding(value: Value) -> Observation {
+    let surroundings = hiding(surroundings());
+    check(value).run(&surroundings, Duration::from_secs(20), &CancellationToken::new()).await.unwrap().seen
+}
+
+/// Fails where six characters of the secret in a row are told.
+#[track_caller]
+pub(super) fn assert_hidden(told: &impl serde::Serialize) {
+    let told = serde_json::to_string(told).unwrap();
+    for at in 0..=SECRET.len() - 6 {
+        let part = &SECRET[at..at + 6];
+        assert!(!told.contains(part), "{part} in {}", &told[told.len().saturating_sub(1_000)..]);
+    }
+}
+
 fn refused(value: Value) -> String {
     serde_json::from_value::<Check>(value).unwrap_err().to_string()
+}
+
+#[test]
+fn ports_that_are_used_up_are_told_from_a_machine_without_an_address_to_send_from() {
+    // EADDRNOTAVAIL
+    let error = std::io::Error::from_raw_os_error(99);
+    let of = |addresses: &[&str]| {
+        let addresses: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        CheckError::of_shortage(&error, || "tcp 10.0.0.1:80".to_owned(), &addresses)
+    };
+    let told = of(&["10.0.0.1"]).unwrap().to_string();
+    assert!(
+        told.starts_with("cannot look at tcp 10.0.0.1:80: ") && told.contains("ip_local_port_range"),
+        "{told}"
+    );
+    assert!(of(&[]).is_none(), "nobody knows what was tried");
+    let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+    assert_eq!(of(&["10.0.0.1", "::1"]).is_some(), has_ipv6);
 }
 
 #[test]

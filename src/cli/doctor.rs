@@ -1,7 +1,10 @@
-//! `docker-test doctor`: looks at everything a run depends on, and says what to do about each finding.
+//! `docker-test doctor`: looks at everything that runs, and those who are told of probes, depend on, and says what to do
+//! about each finding. Owns the findings and their text; changes nothing, and leaves nothing behind.
+
+mod sinks;
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -32,6 +35,9 @@ pub(super) struct DoctorArgs {
     /// Format of the findings.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// The suite whose sinks are looked at (default: docker-test.yaml of this directory, where there is one).
+    #[arg(long, value_name = "FILE")]
+    suite: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineFlags,
 }
@@ -99,6 +105,7 @@ pub(super) async fn execute(args: DoctorArgs, app: Running) -> Result<ExitCode, 
         &app.environment.current_dir().join("tests/results"),
         "choose another directory with --results-dir",
     ));
+    findings.extend(sinks::look(args.suite.as_deref(), &app).await);
     let worst = findings.iter().any(|finding| finding.level == Level::Problem);
     match args.format {
         Format::Json => {

@@ -3,10 +3,13 @@
 //! Owns the flags, the surroundings of the check and what is said on stderr. A sink that is down is said and changes no
 //! verdict. Needs no engine and no configuration: everything can be set by variables, and docker-test.yaml says nothing.
 
+mod alerting;
 mod checks;
-pub(super) use checks::hostname as machine;
 mod dry_run;
 mod init;
+mod machine;
+pub(super) use machine::machine;
+mod means;
 mod relay;
 mod told;
 
@@ -21,9 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::flags::layers::{self, Layers, ParseError};
 use super::flags::output::Format;
-use super::{connect, plugin, terminal};
-use crate::check::{Check, Surroundings, Tester};
-use crate::engine::glance::Glance;
+use super::{leftovers, plugin, terminal};
+use crate::check::Surroundings;
 use crate::environment::Environment;
 use crate::error::{Category, Diagnose, Failure};
 use crate::exit_code::ExitCode;
@@ -32,9 +34,8 @@ use crate::metadata::duration;
 use crate::notify::Notice;
 use crate::notify::from_environment;
 use crate::notify::outbox::Sink;
-use crate::notify::send;
 use crate::probe::Verdict;
-use crate::redact::{Redactor, is_secret_name};
+use crate::redact::Redactor;
 use crate::signal;
 use told::Told;
 
@@ -46,8 +47,9 @@ use told::Told;
     name = "docker-test-harness",
     version,
     max_term_width = 100,
-    after_help = "Sinks: DD_API_KEY or DD_AGENT_HOST, PAGERDUTY_ROUTING_KEY or PAGERDUTY_SERVICE_KEY, SLACK_WEBHOOK_URL, \
-                  PING_URL, KH_REPORTING_URL.\n\n\
+    after_help = "Sinks: DD_API_KEY or DD_AGENT_HOST, OTEL_EXPORTER_OTLP_ENDPOINT, PAGERDUTY_ROUTING_KEY or \
+                  PAGERDUTY_SERVICE_KEY, SLACK_WEBHOOK_URL, DOCKER_TEST_WEBHOOK_URL, PING_URL, KH_REPORTING_URL, \
+                  DOCKER_TEST_PROMETHEUS_TEXTFILE, PUSHGATEWAY_URL.\n\n\
                   Exit codes: 0 an attempt passed, 1 all failed, 125 the harness could not do its job, 128+n ended by \
                   signal n."
 )]
@@ -97,12 +99,21 @@ pub(super) struct HarnessArgs {
     /// Where is kept what is open and what is not sent yet; without one, nothing outlives the run.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// So many runs in a row have to fail before somebody is told; needs --state-dir (default: 1).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    alert_after: Option<u32>,
+    /// After this time an incident that is still open is told of again; needs --state-dir (default: never).
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_limit)]
+    remind: Option<Duration>,
     /// How long sending may take once the verdict is known.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "10s")]
     send_timeout: Duration,
     /// Run the check, print the requests that would be sent, secrets masked, and send nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Hide the value of this variable in everything that is printed, sent or kept. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    redact: Vec<String>,
     /// What stdout carries: the output of the command, or what became of each probe as JSON.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -117,12 +128,16 @@ enum HarnessError {
     Start { operation: &'static str, source: std::io::Error },
     #[error("cannot use the checks of {file}: {problem}")]
     Checks { file: String, problem: String },
+    #[error(
+        "{setting} goes by more runs than one: expected --state-dir, where earlier ones are known, got none"
+    )]
+    Stateless { setting: &'static str },
 }
 
 impl Diagnose for HarnessError {
     fn category(&self) -> Category {
         match self {
-            Self::Nothing | Self::Checks { .. } => Category::User,
+            Self::Nothing | Self::Checks { .. } | Self::Stateless { .. } => Category::User,
             Self::Start { .. } => Category::Environment,
         }
     }
@@ -130,6 +145,10 @@ impl Diagnose for HarnessError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Nothing => Some("docker-test-harness --name example.integration -- ./test.sh".to_owned()),
+            Self::Stateless { .. } => Some(
+                "set DOCKER_TEST_STATE_DIR to a directory that is there at the next run, such as a volume"
+                    .to_owned(),
+            ),
             Self::Checks { .. } | Self::Start { .. } => None,
         }
     }
@@ -214,21 +233,45 @@ async fn work(
     program: Program,
     stop: &CancellationToken,
 ) -> Result<ExitCode, Failure> {
-    let probes = checks::probes(&args, &environment)?;
+    let (probes, alerting, secrets) = checks::probes(&args, &environment)?;
+    let mut alerting = alerting.checked(args.state_dir.is_some())?;
     let lookup = |name: &str| environment.variable(name).map(str::to_owned);
-    let notifiers = from_environment::sinks(&lookup)?;
-    let sinks = named(notifiers);
-    let redactor = Arc::new(redactor(&environment, &sinks));
-    let (relay, output) = relay::begin(&args, probes.len(), Arc::clone(&redactor));
-    let surroundings = surroundings(&environment, &probes, program, output)?;
-    let mut told = Told::begin(&args, &environment, sinks, &surroundings, &redactor)?;
+    let switched = from_environment::sinks(&lookup);
+    // Nobody is to be left without a page because of a mistake in another sink's variable.
     let mut worst = ExitCode::Success;
+    let mut unusable = Vec::new();
+    for mistake in switched.mistakes {
+        unusable.extend(lookup(mistake.variable));
+        terminal::report_failure(&mistake.into(), &Redactor::default());
+        worst = ExitCode::Error;
+    }
+    if worst == ExitCode::Error {
+        say("the check runs without this, and the exit code will be 125");
+    }
+    let sinks = named(switched.sinks);
+    let redactor = Arc::new(means::redactor(&environment, &args.redact, &sinks, secrets, unusable));
+    for warning in switched.warnings.into_iter().chain(alerting.reach(&sinks)) {
+        say(&redactor.redact(&format!("warning: {warning}")));
+    }
+    let (relay, output) = relay::begin(&args, probes.len(), Arc::clone(&redactor));
+    let surroundings = means::surroundings(&environment, &probes, program, output)?.hiding(&redactor);
+    let swept = (args.state_dir.is_some() && !args.dry_run).then(|| tokio::spawn(leftovers::end(say)));
+    // It begins to look, which takes about as long as opening the state does.
+    tokio::task::yield_now().await;
+    let mut told = Told::begin(&args, &environment, probes.len(), sinks, &surroundings, &redactor)?;
+    if let Some(swept) = swept {
+        let _said = swept.await;
+    }
     let mut runs = Vec::new();
     for probe in &probes {
         if stop.is_cancelled() {
             break;
         }
-        let ended = one(probe, &surroundings, stop, &redactor, &mut told).await;
+        let mut aloud = Aloud::of(probe, runs.is_empty(), &mut told);
+        let ended = aloud.run(&surroundings, stop, &redactor).await;
+        if !ended.stopped {
+            told.conclude(&ended.run, &alerting.policy(&probe.identity.name)).await;
+        }
         worst = worst.worst(verdict(probe, &ended));
         runs.push(ended.run);
     }
@@ -242,28 +285,29 @@ async fn work(
     Ok(worst)
 }
 
-async fn one(
-    probe: &Probe,
-    surroundings: &Surroundings,
-    stop: &CancellationToken,
-    redactor: &Redactor,
-    told: &mut Told,
-) -> Ended {
-    let id = uuid::Uuid::new_v4().simple().to_string();
-    let of = probe.retries.count.saturating_add(1);
-    let mut aloud = Aloud { probe, of, told };
-    let ended = harness::run(probe, &id, surroundings, stop, redactor, &mut aloud).await;
-    if !ended.stopped {
-        told.conclude(&ended.run).await;
-    }
-    ended
-}
-
 /// Says what people wait for, and passes everything on.
 struct Aloud<'a> {
     probe: &'a Probe,
+    /// The job begins with it.
+    is_first: bool,
     of: u32,
     told: &'a mut Told,
+}
+
+impl<'a> Aloud<'a> {
+    fn of(probe: &'a Probe, is_first: bool, told: &'a mut Told) -> Self {
+        Self { probe, is_first, of: probe.retries.count.saturating_add(1), told }
+    }
+
+    async fn run(
+        &mut self,
+        surroundings: &Surroundings,
+        stop: &CancellationToken,
+        redactor: &Redactor,
+    ) -> Ended {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        harness::run(self.probe, &id, surroundings, stop, redactor, self).await
+    }
 }
 
 impl Hearer for Aloud<'_> {
@@ -274,7 +318,10 @@ impl Hearer for Aloud<'_> {
         {
             say(&attempt_line(self.probe, attempt, self.of));
         }
-        self.told.tell(notice).await;
+        // Who is told that something begins is told of the whole job, and once.
+        if self.is_first || !matches!(notice, Notice::Started { .. }) {
+            self.told.tell(notice).await;
+        }
     }
 }
 
@@ -296,7 +343,8 @@ fn verdict(probe: &Probe, ended: &Ended) -> ExitCode {
         Verdict::Passed | Verdict::Warning | Verdict::CleanupFailed => ExitCode::Success,
         Verdict::PassedOnRetry => {
             let of = probe.retries.count.saturating_add(1);
-            say(&format!("{name}: passed on attempt {made} of {of}"));
+            let number = ended.run.first_pass().map_or(of, |attempt| attempt.number);
+            say(&format!("{name}: passed on attempt {number} of {of}"));
             ExitCode::Success
         }
         Verdict::Failed => {
@@ -305,7 +353,8 @@ fn verdict(probe: &Probe, ended: &Ended) -> ExitCode {
         }
         Verdict::Errored => {
             if let Some(error) = &ended.failure {
-                say(&format!("{name}: {error}"));
+                // As the run tells it, secrets hidden.
+                say(&format!("{name}: {}", ended.run.error.as_deref().unwrap_or_default()));
                 if let Some(hint) = error.hint() {
                     terminal::note(&format!("  hint: {hint}\n"));
                 }
@@ -325,46 +374,4 @@ pub(super) fn named(notifiers: Vec<Box<dyn crate::notify::Notifier>>) -> Vec<Sin
         .into_iter()
         .map(|notifier| Sink { id: notifier.name().to_owned(), notifier: Arc::from(notifier) })
         .collect()
-}
-
-/// Hides the keys of the sinks, and whatever a variable holds whose name says that it is secret.
-fn redactor(environment: &Environment, sinks: &[Sink]) -> Redactor {
-    let keys = sinks.iter().flat_map(|sink| sink.notifier.secrets());
-    let variables = environment.variables().filter(|(name, _)| is_secret_name(name));
-    Redactor::new(variables.map(|(_, value)| value.to_owned()).chain(keys))
-}
-
-fn surroundings(
-    environment: &Environment,
-    probes: &[Probe],
-    program: Program,
-    output: Option<relay::Output>,
-) -> Result<Surroundings, Failure> {
-    let variables = environment
-        .variables()
-        .filter(|(name, _)| *name != init::MARK)
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    // Reading hundreds of certificates takes longer than most commands do.
-    let needs_trust = probes.iter().any(|probe| probe.check.needs_trust());
-    let roots =
-        if needs_trust { send::authorities(environment)? } else { Arc::new(rustls::RootCertStore::empty()) };
-    let mut surroundings =
-        Surroundings::new(variables.collect(), environment.current_dir().to_owned(), roots)?;
-    surroundings.output = output;
-    surroundings.engine = Some(Glance::new(environment.clone(), connect::runtime_dir(environment)));
-    if probes.iter().any(|probe| matches!(probe.check, Check::Image(_))) {
-        surroundings.tester = tester(program);
-    }
-    Ok(surroundings)
-}
-
-/// docker-test, and the variables that set flags of the harness alone there. The state directory is for both.
-fn tester(program: Program) -> Tester {
-    let own = (program == Program::DockerTest).then(std::env::current_exe).and_then(Result::ok);
-    let command = HarnessArgs::command();
-    let settable = command.get_arguments().filter(|arg| layers::settable(arg) && arg.get_id() != "state_dir");
-    Tester {
-        program: own.unwrap_or_else(|| Tester::default().program),
-        without: settable.map(layers::variable).collect(),
-    }
 }

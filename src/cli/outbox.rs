@@ -19,7 +19,7 @@ use super::flags::output::Format;
 use super::{secrets, terminal};
 use crate::error::{Category, Diagnose, Failure};
 use crate::exit_code::ExitCode;
-use crate::history::outbox::{Limits, Listed, Store, Which};
+use crate::history::outbox::{Effect, Limits, Listed, Store, Which};
 use crate::metadata::duration;
 use crate::notify::outbox;
 use crate::plan::build::BuildSpec;
@@ -117,6 +117,8 @@ enum OutboxError {
     Unknown(i64),
     #[error("notice {0} was not refused: there is nothing to {1}")]
     NotRefused(i64, &'static str),
+    #[error("notice {0} is not sent again: {1}")]
+    Outdated(i64, &'static str),
     #[error("no sink is switched on: there is nobody to send to")]
     NoSink,
 }
@@ -132,6 +134,7 @@ impl Diagnose for OutboxError {
                 "`docker-test outbox list` and `outbox list --dead` show the numbers".to_owned()
             }
             Self::NotRefused(..) => "it is sent as soon as its sink takes it".to_owned(),
+            Self::Outdated(number, _) => format!("`docker-test outbox delete {number}` removes it"),
             Self::NoSink => {
                 "set the variables that the harness has: DD_API_KEY, PAGERDUTY_ROUTING_KEY, …; or add `notify` to \
                  docker-test.yaml"
@@ -191,22 +194,44 @@ pub(super) async fn execute(args: OutboxArgs, app: Running) -> Result<ExitCode, 
 /// Brings dead letters back, or deletes them.
 async fn change(args: &WhichArgs, desk: &Desk, what: &'static str) -> Result<(), Failure> {
     let store = desk.open()?;
-    let changed = match &store {
-        None => 0,
-        Some(store) if what == "delete" => store.delete(args.which()).await?,
-        Some(store) => store.revive(args.which(), now()).await?,
+    let (changed, left) = match &store {
+        None => (0, 0),
+        Some(store) if what == "delete" => (store.delete(args.which()).await?, 0),
+        Some(store) => {
+            let revived = store.revive(args.which(), now()).await?;
+            (revived.entries, revived.outdated)
+        }
     };
     if let (0, Some(number)) = (changed, args.number) {
-        let waits = match &store {
-            Some(store) => store.list(None, false, ALL).await?.iter().any(|entry| entry.seq == number),
-            None => false,
+        let found = match &store {
+            Some(store) => find(store, number).await?,
+            None => None,
         };
-        let error = if waits { OutboxError::NotRefused(number, what) } else { OutboxError::Unknown(number) };
-        return Err(error.into());
+        return Err(match found {
+            Some((_, false)) => OutboxError::NotRefused(number, what),
+            Some((entry, true)) => OutboxError::Outdated(number, why_outdated(entry.effect)),
+            None => OutboxError::Unknown(number),
+        }
+        .into());
     }
-    let changed = count(u64::try_from(changed).unwrap_or(u64::MAX), "notice");
+    let number = |entries: usize| count(u64::try_from(entries).unwrap_or(u64::MAX), "notice");
     let done = if what == "delete" { "deleted" } else { "to be sent again" };
-    desk.say(&format!("{changed} {done}\n"))
+    desk.say(&format!("{} {done}\n", number(changed)))?;
+    if left > 0 {
+        desk.say(&format!(
+            "{} not sent again: a later alert of the same incident says otherwise (`outbox list --dead` shows which)\n",
+            number(left)
+        ))?;
+    }
+    Ok(())
+}
+
+/// Why a dead letter is not sent again.
+const fn why_outdated(effect: Option<Effect>) -> &'static str {
+    match effect {
+        Some(Effect::Resolve) => "its incident was opened again since",
+        _ => "its incident has ended since",
+    }
 }
 
 /// The entry of a number, and whether it is a dead letter.

@@ -5,10 +5,14 @@
 
 mod attending;
 pub(super) mod configured;
+mod descriptors;
 mod lines;
 mod listing;
+mod serving;
+mod voice;
 
 use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::application::Running;
 use super::flags::EngineFlags;
 use super::flags::output::Format;
-use super::terminal;
+use super::{leftovers, terminal};
 use crate::error::{Category, Diagnose, Failure};
 use crate::exit_code::ExitCode;
 use crate::harness::reporting;
@@ -29,8 +33,10 @@ use crate::metadata::duration;
 use crate::notify::outbox::Flushed;
 use crate::probe::Verdict;
 use crate::signal;
+use crate::status;
 use crate::suite::select::Filter;
 use crate::watch::{Daemon, Input, board};
+use voice::Voice;
 
 /// Inputs that may wait for the daemon.
 const INPUTS: usize = 256;
@@ -62,6 +68,15 @@ pub(super) struct WatchArgs {
     /// How long sending may take when the daemon ends.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "10s")]
     send_timeout: Duration,
+    /// Serve a status page here: 127.0.0.1:8099. An address that other machines reach needs a token.
+    #[arg(long, value_name = "ADDRESS", value_parser = status::address, conflicts_with_all = ["once", "dry_run"])]
+    listen: Option<SocketAddr>,
+    /// File with the token that lets people act on the status page (default: the variable `DOCKER_TEST_WATCH_TOKEN`).
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Hide the value of this variable in everything that is printed, sent or kept. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    redact: Vec<String>,
     /// What stdout carries: nothing, or one event a line as JSON.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -112,7 +127,10 @@ impl WatchArgs {
 }
 
 pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, Failure> {
-    let configured = configured::read(args.suite.as_deref(), &args.filter, !args.no_labels, &app)?;
+    let app = serving::with_token(&args, app)?;
+    let configured =
+        configured::read(args.suite.as_deref(), &args.filter, !args.no_labels, &args.redact, &app)?;
+    configured.warn_where_nobody_is_paged();
     if args.dry_run {
         return listing::execute(&args, configured, &app).await;
     }
@@ -120,12 +138,15 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
         Some(directory) => app.environment.current_dir().join(directory),
         None => app.state_dir()?,
     };
-    let _lock = lock(&state)?;
-    let opened = reporting::open(Some(&state))?;
-    if let Some(problem) = &opened.problem {
+    descriptors::raise_limit();
+    let _lock = lock_or_say(&state)?;
+    leftovers::end(lines::say).await;
+    let mut opened = reporting::open(Some(&state))?;
+    if let Some(problem) = opened.problem.take() {
         let state = state.display();
         lines::say(&format!(
-            "the state in {state} cannot be used, and the daemon goes on without: {problem}"
+            "the state in {state} cannot be used, and the daemon goes on without: {}",
+            Failure::from(problem).chain().join(": ")
         ));
     }
     if let Some(aside) = &opened.set_aside {
@@ -135,6 +156,7 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
     let (store, lasts) = (opened.store.clone(), opened.lasts);
     let sinks = Arc::new(Mutex::default());
     let flags = args.engine.clone();
+    let voice = Voice::new(args.once);
     let kit = configured::Kit {
         store: store.clone(),
         lasts,
@@ -143,10 +165,15 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
         app: app.clone(),
         flags,
         current: configured::Current::of(&configured),
+        voice: voice.clone(),
+        goes_on: !args.once,
+        // A daemon whose state is new is most likely the first one. A job may have had another directory each time.
+        begins_anew: args.once && opened.is_new,
     };
     let means = kit.means(&configured)?;
-    let (_board, desk) = board::board(store);
-    let observer = lines::observer(args.format, args.verbose, Arc::clone(&means.redactor));
+    let (board, desk) = board::board(store);
+    let page = serving::begin(&args, board, &app).await?;
+    let observer = lines::observer(args.format, args.verbose, kit.current.clone(), voice.clone());
     let host = configured.host.clone();
     let mut daemon = Daemon::new(means, desk, sinks, host, Arc::new(Timestamp::now), observer).await?;
     let (sender, mut inputs) = mpsc::channel(INPUTS);
@@ -166,10 +193,13 @@ pub(super) async fn execute(args: WatchArgs, app: Running) -> Result<ExitCode, F
         };
         tokio::join!(daemon.run(&mut inputs, &stop), asked);
         tasks.abort();
+        page.abort();
         // It was asked to end, and did so in order.
         ExitCode::Success
     };
-    for Flushed { sink, waiting, reason, .. } in daemon.means().reporting.finish(args.send_timeout).await {
+    let sent = daemon.means().reporting.finish(args.send_timeout).await;
+    voice.flush();
+    for Flushed { sink, waiting, reason, .. } in sent {
         if waiting > 0 {
             let fate =
                 if lasts { "the next start sends it" } else { "it is lost, without a state directory" };
@@ -241,8 +271,20 @@ async fn once(
     })
 }
 
+/// A directory that cannot be written is no reason not to watch: what is known is known in memory then.
+fn lock_or_say(state: &Path) -> Result<Option<File>, Failure> {
+    match lock(state) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error @ WatchError::Inaccessible { .. }) => {
+            lines::say(&format!("the state does not last: {}", Failure::from(error).chain().join(": ")));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// One daemon a state directory: two would run and page everything twice. Held until the process ends, however it ends.
-fn lock(state: &Path) -> Result<File, Failure> {
+fn lock(state: &Path) -> Result<File, WatchError> {
     let path = state.join(LOCK);
     let failed = |operation| {
         let path = path.clone();
@@ -253,7 +295,7 @@ fn lock(state: &Path) -> Result<File, Failure> {
         File::options().create(true).truncate(false).write(true).open(&path).map_err(failed("open"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(WatchError::Locked(state.to_owned()).into()),
-        Err(TryLockError::Error(source)) => Err(failed("lock")(source).into()),
+        Err(TryLockError::WouldBlock) => Err(WatchError::Locked(state.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed("lock")(source)),
     }
 }

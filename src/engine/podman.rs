@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
-use crate::environment::Environment;
+use crate::environment::{Environment, STARTED_BY};
 use crate::error::{Category, Diagnose};
 use workplace::Workplace;
 
@@ -140,7 +140,8 @@ impl PodmanService {
             .args(["system", "service", &format!("--time={IDLE_SECONDS}")])
             .arg(format!("unix://{}", socket.display()))
             .env_clear()
-            .envs(env.variables())
+            // It has its own end, and what it starts may serve containers of others for as long as they run.
+            .envs(env.variables().filter(|(name, _)| *name != STARTED_BY))
             // Its monitors of containers write files where they are started.
             .current_dir(workplace.path())
             .stdin(Stdio::piped())
@@ -245,6 +246,14 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains("125") && text.ends_with(": cannot system service --time=60"), "{text}");
         assert_eq!(std::fs::read_dir(&runtime).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn it_bears_no_mark_of_a_check() {
+        let (directory, env) = with_podman("echo \"marked: $DOCKER_TEST_STARTED_BY.$OTHER\" >&2; exit 125");
+        let env = env.with(STARTED_BY, "1:2:3:4:5").with("OTHER", "there");
+        let error = PodmanService::start(&env, directory.path()).await.unwrap_err();
+        assert!(error.to_string().ends_with("marked: .there"), "{error}");
     }
 
     #[tokio::test]

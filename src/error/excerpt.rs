@@ -23,6 +23,9 @@ pub fn shown_line(text: &str, line: usize) -> String {
     }
 }
 
+/// Keys whose values hold secrets under names that do not say so: addresses of webhooks, headers.
+const HOLDERS: [&str; 5] = ["url", "authorization", "headers", "cookie", "webhook"];
+
 /// Whether something is written after `NAME:` or `NAME=` where NAME is one of a secret. A list under `secrets:` has
 /// names alone.
 fn gives_a_secret(line: &str) -> bool {
@@ -34,7 +37,10 @@ fn gives_a_secret(line: &str) -> bool {
         let after = after.get(1..).unwrap_or_default();
         let value = after.trim_start();
         let is_list = name == "secrets" && (value.starts_with('[') || value.starts_with('{'));
-        if is_secret_name(name) && !value.is_empty() && !is_list {
+        let name = name.trim_matches(['"', '\'']);
+        let may_hold_one =
+            is_secret_name(name) || HOLDERS.iter().any(|holder| name.eq_ignore_ascii_case(holder));
+        if may_hold_one && !value.is_empty() && !is_list {
             return true;
         }
         rest = after;
@@ -57,6 +63,9 @@ mod tests {
             "secrets: hunter2",
             "  PASSWORD: [hunter2]",
             "secrets: {API_KEY: hunter2}",
+            "slack: { url: \"https://hooks.example/T/B/hunter2\" ]",
+            "  authorization: @Bearer hunter2",
+            "http: {headers: {A: hunter2}, headers: {}}",
         ];
         for line in hidden {
             assert!(shown_line(line, 1).starts_with("(not shown"), "{line}");

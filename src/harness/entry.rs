@@ -12,7 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, IntoDeserializ
 use serde::{Deserialize, de};
 
 use super::Probe;
-use crate::check::{Check, CommandCheck};
+use crate::check::{Check, CommandCheck, without_nul};
 use crate::error::Diagnose;
 use crate::metadata::duration::{self, DurationError};
 use crate::plan::Retries;
@@ -187,6 +187,9 @@ impl Entry {
         let cleanup_timeout =
             time("cleanup_timeout", limit, duration::parse_limit, defaults.cleanup_timeout)?;
         let cleanup = self.cleanup.as_deref().or(defaults.cleanup.as_deref());
+        if let Some(cleanup) = cleanup {
+            without_nul(cleanup).map_err(|problem| EntryError { key: "cleanup", problem, hint: None })?;
+        }
         let host = self.host.filter(|host| !host.is_empty());
         Ok(Probe {
             identity: Identity {

@@ -4,28 +4,36 @@
 //! directory that fails costs memory of the past, never a page. What is told is the policy's, how it is sent the outbox's.
 
 mod doubt;
+mod memory;
+mod opened;
+mod retiring;
+mod spare;
+mod stepping;
+mod untold;
 mod way;
 
-use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use time::OffsetDateTime;
-use tokio::sync::OnceCell;
 
 use super::now;
 use crate::error::{Category, Diagnose};
-use crate::history::outbox::{Applied, Change, Limits, RunRecord, StateChange, Store};
-use crate::history::{self, HistoryError};
+use crate::history::HistoryError;
+use crate::history::outbox::{Change, Store};
 use crate::notify::outbox::{self, Event, Flushed, Listener, Sink, UnwritableNotice};
+use crate::notify::overall::Standings;
 use crate::notify::policy::{self, Policy, ProbeState};
 use crate::notify::send::Sender;
-use crate::notify::{Action, Alert, Notice};
-use crate::probe::{Identity, ProbeRun, Verdict};
+use crate::notify::{Alert, Notice};
+use crate::probe::{Identity, ProbeRun};
 use doubt::Doubt;
+use spare::{Means, Spare};
 use way::Way;
 
-/// Runs of a probe that are kept.
-const RUNS: usize = 500;
+pub use opened::{Opened, open};
+pub use retiring::Gone;
+
+/// The trouble of a process whose state does not outlive it.
+const IN_MEMORY: &str = "the state directory cannot be used: what is open is known in memory alone";
 
 /// What happened cannot be stored.
 #[derive(Debug, thiserror::Error)]
@@ -64,16 +72,21 @@ impl Diagnose for ReportingError {
     }
 }
 
-/// Tells sinks of runs of probes. Dropped, it sends nothing more; what waits stays stored.
+/// Tells sinks of runs of probes. Dropped, it begins to send nothing more; what waits stays stored.
 pub struct Reporting {
-    main: Way,
-    /// The way that is gone where the main one fails: it ends with this process.
-    spare: OnceCell<Way>,
+    main: Arc<Way>,
+    /// The way that is gone where the main one fails.
+    spare: Arc<Spare>,
     doubt: Doubt,
     sinks: Vec<Sink>,
     sender: Sender,
     policy: Policy,
     listener: Listener,
+    /// What sinks with one word for all probes are told.
+    standings: Mutex<Standings>,
+    /// Many runs are told of by one process: what its memory knows is known for the next one.
+    outlives_runs: bool,
+    trouble: Mutex<Option<String>>,
 }
 
 /// What a step of a probe's state came to.
@@ -83,57 +96,6 @@ pub struct Stepped {
     pub alerts: Vec<Alert>,
     /// The new state.
     pub state: ProbeState,
-}
-
-/// The store of a state directory, and whether it outlives this process.
-pub struct Opened {
-    /// The store.
-    pub store: Store,
-    /// What is in it is there for the next run.
-    pub lasts: bool,
-    /// Why it is not the one that was asked for.
-    pub problem: Option<HistoryError>,
-    /// Where the one that was damaged is now.
-    pub set_aside: Option<PathBuf>,
-    doubt: Doubt,
-}
-
-/// Opens the store in `state`. One that is damaged is set aside for a new one; where that cannot be, or there is none,
-/// it is one that ends with this process.
-pub fn open(state: Option<&Path>) -> Result<Opened, HistoryError> {
-    let doubt = Doubt::of(state);
-    let mut set_aside = None;
-    let problem = match state.map(|state| open_whole(state, &doubt, &mut set_aside)) {
-        Some(Ok(store)) => return Ok(Opened { store, lasts: true, problem: None, set_aside, doubt }),
-        Some(Err(error)) => Some(error),
-        None => None,
-    };
-    let store = outbox::in_memory(Limits::default())?;
-    Ok(Opened { store, lasts: false, problem, set_aside, doubt })
-}
-
-fn open_whole(state: &Path, doubt: &Doubt, aside: &mut Option<PathBuf>) -> Result<Store, HistoryError> {
-    if doubt.is_about_damage() {
-        *aside = history::set_aside(state, OffsetDateTime::now_utc())?;
-        doubt.settle_damage();
-    }
-    match outbox::open(state, Limits::default()) {
-        Err(error @ HistoryError::Damaged { .. }) => {
-            let moved = history::set_aside(state, OffsetDateTime::now_utc()).unwrap_or_default();
-            let Some(moved) = moved else { return Err(error) };
-            *aside = Some(moved);
-            outbox::open(state, Limits::default())
-        }
-        opened => opened,
-    }
-}
-
-impl Opened {
-    /// A store that is open already, of this state directory.
-    #[must_use]
-    pub fn of(store: Store, lasts: bool, state: Option<&Path>) -> Self {
-        Self { store, lasts, problem: None, set_aside: None, doubt: Doubt::of(state) }
-    }
 }
 
 impl Reporting {
@@ -146,13 +108,57 @@ impl Reporting {
         policy: Policy,
         listener: Listener,
     ) -> Self {
-        let main = Way::begin(opened.store, opened.lasts, &sinks, &sender, &listener);
-        Self { main, spare: OnceCell::new(), doubt: opened.doubt, sinks, sender, policy, listener }
+        let main = Arc::new(Way::begin(opened.store, opened.lasts, &sinks, &sender, &listener));
+        let means = Means { sinks: sinks.clone(), sender: sender.clone(), listener: Arc::clone(&listener) };
+        Self {
+            main,
+            spare: Spare::new(means),
+            doubt: opened.doubt,
+            sinks,
+            sender,
+            policy,
+            listener,
+            standings: Mutex::default(),
+            outlives_runs: false,
+            trouble: Mutex::default(),
+        }
+    }
+
+    /// For a process that tells of many runs: where nothing lasts on disk, its memory is the state of its probes, and each
+    /// probe's first pass alone is resolved to be sure.
+    #[must_use]
+    pub fn for_many_runs(mut self) -> Self {
+        self.outlives_runs = true;
+        if !self.main.lasts {
+            self.trouble = Mutex::new(Some(IN_MEMORY.to_owned()));
+        }
+        self
+    }
+
+    /// For a job of so many probes: sinks with one word for all of them are told once, by its last run.
+    #[must_use]
+    pub fn for_job(mut self, probes: usize) -> Self {
+        self.standings = Mutex::new(Standings::of_job(probes));
+        self
+    }
+
+    fn standings(&self) -> MutexGuard<'_, Standings> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is wrong with the store: what is told lasts no longer than this process.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// Where it is stored, unless that fails.
     #[must_use]
-    pub const fn store(&self) -> &Store {
+    pub fn store(&self) -> &Store {
         &self.main.store
     }
 
@@ -174,7 +180,7 @@ impl Reporting {
         let change = Change { entries, ..Change::default() };
         let way = self.way().await;
         if let Err(error) = way.store.apply(change.clone(), milliseconds()).await {
-            self.instead_of(way, error).await?.store.apply(change, milliseconds()).await?;
+            self.instead_of(&way, error)?.store.apply(change, milliseconds()).await?;
         }
         Ok(())
     }
@@ -208,103 +214,60 @@ impl Reporting {
         step: impl Fn(&Policy, &mut ProbeState) -> Vec<Alert>,
     ) -> Result<Stepped, ReportingError> {
         let way = self.way().await;
-        match self.step_by(way, policy, probe, run, &step).await {
+        match self.step_by(&way, policy, probe, run, &step).await {
             Err(ReportingError::Store(error)) => {
-                self.step_by(self.instead_of(way, error).await?, policy, probe, run, &step).await
+                let spare = self.instead_of(&way, error)?;
+                self.step_by(&spare, policy, probe, run, &step).await
             }
-            stepped => stepped,
+            Ok(stepped) => {
+                if self.is_main(&way) && way.lasts {
+                    self.set_trouble(None);
+                }
+                Ok(stepped)
+            }
+            Err(error) => Err(error),
         }
     }
 
+    fn is_main(&self, way: &Way) -> bool {
+        std::ptr::eq(way, Arc::as_ptr(&self.main))
+    }
+
     /// The spare way while something waits there, so that a resolve does not overtake its trigger.
-    async fn way(&self) -> &Way {
+    async fn way(&self) -> Arc<Way> {
         match self.spare.get() {
-            Some(spare) if spare.is_in_use().await => spare,
-            _ => &self.main,
+            Some(spare) if spare.has_alerts().await => spare,
+            _ => Arc::clone(&self.main),
         }
     }
 
     /// The spare way, where `failed` is not that.
-    async fn instead_of(&self, failed: &Way, error: HistoryError) -> Result<&Way, HistoryError> {
-        if !std::ptr::eq(failed, &raw const self.main) {
+    fn instead_of(&self, failed: &Way, error: HistoryError) -> Result<Arc<Way>, HistoryError> {
+        if !self.is_main(failed) {
             return Err(error);
         }
         if matches!(error, HistoryError::Damaged { .. }) {
             self.doubt.raise_damage();
         }
+        self.set_trouble(Some(format!("the store fails, and what is told is kept in memory: {error}")));
         (self.listener)(Event::StoreFailed(error));
-        let spare = self.spare.get_or_try_init(async || {
-            let store = outbox::in_memory(Limits::default())?;
-            Ok::<_, HistoryError>(Way::begin(store, false, &self.sinks, &self.sender, &self.listener))
-        });
-        spare.await
+        self.spare.get_or_begin()
     }
 
-    async fn step_by(
-        &self,
-        way: &Way,
-        policy: &Policy,
-        identity: &Identity,
-        run: Option<&ProbeRun>,
-        step: &impl Fn(&Policy, &mut ProbeState) -> Vec<Alert>,
-    ) -> Result<Stepped, ReportingError> {
-        let probe = identity.key();
-        let record = run.map(|run| {
-            let text = serde_json::to_string(run).map_err(unwritable("run", identity))?;
-            Ok::<_, ReportingError>(RunRecord { probe: probe.clone(), run: text, keep: RUNS })
+    /// Sends what is in the stores in the place of `old`, also what waits in memory alone. `old` begins nothing more: the
+    /// end waits for the answers that it waits for. What `old` is told is stored all the same.
+    pub fn take_over(&mut self, old: &Self) {
+        self.main.wait_for(old.main.stop());
+        self.spare = Arc::clone(&old.spare);
+        self.standings = Mutex::new(old.standings().clone());
+        self.spare.hand_over(Means {
+            sinks: self.sinks.clone(),
+            sender: self.sender.clone(),
+            listener: Arc::clone(&self.listener),
         });
-        let record = record.transpose()?;
-        let has_lasting_state = way.lasts && policy.has_lasting_state;
-        let policy = Policy { has_lasting_state, ..policy.clone() };
-        let mut current = way.store.probe_state(probe.clone()).await?;
-        loop {
-            // One that cannot be read was not written by us: the probe begins anew.
-            let text = current.as_ref().map(|current| current.state.as_str()).unwrap_or_default();
-            let mut state: ProbeState = serde_json::from_str(text).unwrap_or_default();
-            let before = state.clone();
-            let mut alerts = step(&policy, &mut state);
-            let doubtful =
-                run.filter(|_| policy.has_lasting_state && self.doubt.is_about(&probe, current.is_some()));
-            if let Some(run) = doubtful {
-                alerts.extend(resolves_to_be_sure(&policy, run, &alerts));
-            }
-            if run.is_none() && alerts.is_empty() && state == before {
-                return Ok(Stepped { alerts, state });
-            }
-            let finished = run.map(|run| Notice::Finished {
-                run: run.clone(),
-                changed_from: before.changed_from(run.verdict()),
-            });
-            let notices: Vec<Notice> =
-                finished.into_iter().chain(alerts.iter().cloned().map(Notice::Alert)).collect();
-            let change = Change {
-                state: Some(StateChange {
-                    probe: probe.clone(),
-                    seen: current.as_ref().map(|current| current.version),
-                    state: serde_json::to_string(&state).map_err(unwritable("state", identity))?,
-                }),
-                run: record.clone(),
-                entries: outbox::entries(&self.sinks, &notices)?,
-            };
-            match way.store.apply(change, milliseconds()).await? {
-                Applied::Stored { .. } => {
-                    let is_over = doubtful.is_some_and(|run| run.verdict() == Verdict::Passed);
-                    match (way.lasts, is_over) {
-                        (true, true) => self.doubt.settle(&probe),
-                        (true, false) if doubtful.is_some() => self.doubt.raise(&probe),
-                        (true, false) => {}
-                        (false, _) => self.doubt.raise(&probe),
-                    }
-                    return Ok(Stepped { alerts, state });
-                }
-                Applied::Conflict { current: newer } => current = newer,
-            }
-        }
-    }
-
-    /// Sends nothing more of what is in the store; another does. What is told is stored all the same.
-    pub fn send_no_more(&self) {
-        self.main.stop();
+        // It lasts until something is stored again.
+        let trouble = self.trouble().or_else(|| old.trouble());
+        self.set_trouble(trouble);
     }
 
     /// The sinks that are told.
@@ -315,10 +278,11 @@ impl Reporting {
     /// Whether what is not sent is there for the next run.
     #[must_use]
     pub fn lasts(&self) -> bool {
-        self.main.lasts && !self.spare.initialized()
+        self.main.lasts && self.spare.get().is_none()
     }
 
-    /// Sends what waits, for up to `limit`. What is left then is there for the next run, where the store lasts.
+    /// Sends what waits, for up to `limit`, the last of which is for answers. What is left then is there for the next run,
+    /// where the store lasts.
     pub async fn finish(&self, limit: Duration) -> Vec<Flushed> {
         let spare = async {
             match self.spare.get() {
@@ -337,17 +301,6 @@ impl Reporting {
     }
 }
 
-/// The resolves of a run that passes, of which nobody knows whether anything is open: sinks drop those of nothing.
-fn resolves_to_be_sure(policy: &Policy, run: &ProbeRun, told: &[Alert]) -> Vec<Alert> {
-    let policy = Policy { has_lasting_state: false, ..policy.clone() };
-    let mut all = policy::decide(&policy, &mut ProbeState::default(), run, now());
-    all.retain(|alert| {
-        let is_told = told.iter().any(|told| told.subject == alert.subject);
-        alert.action == Action::Resolve && !is_told
-    });
-    all
-}
-
 fn unwritable(
     what: &'static str,
     probe: &Identity,
@@ -359,3 +312,6 @@ fn unwritable(
 fn milliseconds() -> i64 {
     now().saturating_mul(1000)
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,8 +20,11 @@ const BUSY: Duration = Duration::from_secs(10);
 pub(super) fn ensure(state: &Path, path: &Path) -> Result<(), HistoryError> {
     let inaccessible =
         |source| HistoryError::Inaccessible { operation: "create", path: path.to_owned(), source };
-    if path.try_exists().map_err(inaccessible)? {
-        return Ok(());
+    match fs::metadata(path) {
+        Ok(_) if is_emptied(path) => return Err(emptied(path)),
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(inaccessible(error)),
     }
     let new = || {
         // For its owner alone from the start; what SQLite puts beside it has the same mode.
@@ -46,6 +49,17 @@ pub(super) fn ensure(state: &Path, path: &Path) -> Result<(), HistoryError> {
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(inaccessible(error.error)),
     }
+}
+
+/// Whether the file has no content. Files get their name when they are whole: to SQLite it is a new one, and nobody would
+/// miss what was in it, nor see that a log beside it holds no more than its newest part.
+pub(super) fn is_emptied(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.len() == 0)
+}
+
+fn emptied(path: &Path) -> HistoryError {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_NOTADB);
+    of_sqlite("open", path, rusqlite::Error::SqliteFailure(code, Some("the file is empty".to_owned())))
 }
 
 #[derive(Debug, Clone, Copy)]

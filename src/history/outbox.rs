@@ -5,28 +5,40 @@
 //! keys, times. Which of the entries of a key are still worth sending is said by the function that it is opened with.
 
 mod claims;
+mod dead;
 mod incidents;
 mod listing;
 mod memos;
 mod probes;
 mod queue;
+mod reader;
+mod retired;
+mod untold;
 mod writer;
 
 use std::path::Path;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
-use super::error::of_sqlite;
+use super::error::{Refused, of_sqlite};
 use super::{History, HistoryError, schema};
+use reader::Reader;
 use writer::Writer;
 
 pub use claims::{Claim, Claimed, MAX_DELAY, MAX_LEASE, Outcome, Settled};
+pub(super) use dead::MIGRATION as OUTDATED_MIGRATION;
+pub use dead::{Revived, Which};
+pub(super) use incidents::MIGRATION as COUNTS_MIGRATION;
 pub use incidents::{Collapse, Effect, Survivor, Waiting};
-pub use listing::{Backlog, Listed, Loss, Which};
+pub use listing::{Backlog, Listed, Loss};
 pub(super) use memos::MIGRATION as MEMOS_MIGRATION;
 pub use memos::Memo;
+pub(super) use probes::MIGRATION as SIZES_MIGRATION;
 pub use probes::{ProbeState, RunRecord, StateChange};
 pub use queue::{Applied, Change, Dropped, Entry, Limits};
+pub(super) use untold::MIGRATION as UNTOLD_MIGRATION;
+pub use untold::Untold;
 
 /// The step from the history's first form to the one with an outbox. Times are Unix milliseconds.
 ///
@@ -103,20 +115,30 @@ pub const MIGRATION: &str = "
     ) STRICT;
     CREATE INDEX probe_runs_by_probe ON probe_runs (probe, seq);";
 
+/// Where a database is.
+#[derive(Debug, Clone, Copy)]
+enum Where {
+    File,
+    /// No other connection can see it.
+    Memory,
+}
+
 /// More than the store has.
 const STATEMENTS: usize = 64;
 
-/// A handle on the store. Clones are cheap and share one thread, which alone reads and writes; several processes may
-/// have the same file open.
+/// A handle on the store. Clones are cheap and share one thread, which alone writes, and one connection for those who look;
+/// several processes may have the same file open.
 #[derive(Debug, Clone)]
 pub struct Store {
+    /// Closed before the writer lets others set the file aside.
+    reader: Reader,
     writer: Writer,
 }
 
 impl Store {
     /// Opens the store in the state directory, and makes both where they are not there.
     pub fn open(state: &Path, limits: Limits, collapse: Collapse) -> Result<Self, HistoryError> {
-        Self::of(History::open(state)?, limits, collapse)
+        Self::of(History::open(state)?, Where::File, limits, collapse)
     }
 
     /// Opens the store where there is one, for listings: creates nothing.
@@ -126,7 +148,7 @@ impl Store {
         collapse: Collapse,
     ) -> Result<Option<Self>, HistoryError> {
         let history = History::open_existing(state)?;
-        history.map(|history| Self::of(history, limits, collapse)).transpose()
+        history.map(|history| Self::of(history, Where::File, limits, collapse)).transpose()
     }
 
     /// A store that ends with its last handle, for where nothing can be kept.
@@ -134,13 +156,31 @@ impl Store {
         let path = Path::new(":memory:").to_owned();
         let mut database = Connection::open_in_memory().map_err(|error| of_sqlite("open", &path, error))?;
         schema::migrate(&mut database, &path, schema::MIGRATIONS)?;
-        Self::of(History { path, database, _held: None }, limits, collapse)
+        Self::of(History { path, database, _held: None }, Where::Memory, limits, collapse)
     }
 
-    fn of(history: History, limits: Limits, collapse: Collapse) -> Result<Self, HistoryError> {
-        // Each of the statements below is made once.
-        history.database.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(Self { writer: Writer::start(history, queue::Rules { limits, collapse })? })
+    /// Fails from here on whatever is to be stored, as on a disk that is full; the transaction of this already does.
+    #[cfg(test)]
+    pub(crate) async fn refuse_writes(&self) {
+        let refuse = self.writer.note(|database, _| Ok(database.pragma_update(None, "query_only", true)?));
+        let _fails = refuse.await;
+    }
+
+    fn of(history: History, place: Where, limits: Limits, collapse: Collapse) -> Result<Self, HistoryError> {
+        tune(&history.database).map_err(|error| of_sqlite("open", history.path(), error))?;
+        let reader = Reader::of(matches!(place, Where::File).then(|| history.path()));
+        Ok(Self { reader, writer: Writer::start(history, queue::Rules { limits, collapse })? })
+    }
+
+    /// Does `work`, which only reads, beside what is written.
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Connection) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        match self.reader.look(work).await {
+            Ok(seen) => seen,
+            Err(work) => self.writer.note(move |database, _| work(database)).await,
+        }
     }
 
     /// Stores a change whole, or nothing of it where the state is no longer the expected one. When this returns it is on
@@ -160,6 +200,20 @@ impl Store {
         self.writer.note(move |database, rules| claims::settle(database, rules, &settled, now)).await
     }
 
+    /// Says what became of entries, and then takes others, at once: both are one write to the disk, or neither is stored.
+    pub async fn settle_and_claim(
+        &self,
+        settled: Vec<Settled>,
+        claim: Claim,
+        now: i64,
+    ) -> Result<Claimed, HistoryError> {
+        let work = move |database: &Connection, rules: &queue::Rules| {
+            claims::settle(database, rules, &settled, now)?;
+            claims::claim(database, rules, &claim)
+        };
+        self.writer.write(work).await
+    }
+
     /// Changes when entries were stored or brought back by a handle of this store. Other processes are not heard of.
     #[must_use]
     pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
@@ -173,27 +227,38 @@ impl Store {
         dead: bool,
         limit: usize,
     ) -> Result<Vec<Listed>, HistoryError> {
-        self.writer.note(move |database, _| listing::list(database, sink.as_deref(), dead, limit)).await
+        self.look(move |database| listing::list(database, sink.as_deref(), dead, limit)).await
     }
 
     /// What waits and what was lost, by sink.
     pub async fn backlog(&self) -> Result<Vec<Backlog>, HistoryError> {
-        self.writer.note(|database, _| listing::backlog(database)).await
+        self.look(listing::backlog).await
     }
 
-    /// Lets dead letters be sent again, at their old place in the order, and for an hour at least. Gives their number.
-    pub async fn revive(&self, which: Which, now: i64) -> Result<usize, HistoryError> {
-        self.writer.add(move |database, rules| listing::revive(database, rules, &which, now)).await
+    /// Whether alerts wait for any of these sinks.
+    pub async fn has_alerts(&self, sinks: Vec<String>) -> Result<bool, HistoryError> {
+        self.look(move |database| listing::has_alerts(database, &sinks)).await
+    }
+
+    /// Lets dead letters be sent again, at their old place in the order, and for an hour at least; but none of which a
+    /// later alert of its key says otherwise.
+    pub async fn revive(&self, which: Which, now: i64) -> Result<Revived, HistoryError> {
+        self.writer.add(move |database, rules| dead::revive(database, rules, &which, now)).await
     }
 
     /// Deletes dead letters. Gives their number.
     pub async fn delete(&self, which: Which) -> Result<usize, HistoryError> {
-        self.writer.write(move |database, _| listing::delete(database, &which)).await
+        self.writer.write(move |database, _| dead::delete(database, &which)).await
     }
 
     /// The state of a probe.
     pub async fn probe_state(&self, probe: String) -> Result<Option<ProbeState>, HistoryError> {
         self.writer.note(move |database, _| probes::state(database, &probe)).await
+    }
+
+    /// Which of these incidents are to be told again now, because a sink was told and has not taken it.
+    pub async fn untold(&self, keys: Vec<String>, now: i64) -> Result<Vec<Untold>, HistoryError> {
+        self.writer.note(move |database, _| untold::due(database, &keys, now)).await
     }
 
     /// The states of all probes, by name.
@@ -203,7 +268,13 @@ impl Store {
 
     /// The newest runs of a probe, newest first.
     pub async fn probe_runs(&self, probe: String, limit: usize) -> Result<Vec<String>, HistoryError> {
-        self.writer.note(move |database, _| probes::runs(database, &probe, limit)).await
+        self.look(move |database| probes::runs(database, &probe, 0, limit)).await
+    }
+
+    /// One run of a probe, so many before the newest.
+    pub async fn probe_run(&self, probe: String, before: usize) -> Result<Option<String>, HistoryError> {
+        let mut runs = self.look(move |database| probes::runs(database, &probe, before, 1)).await?;
+        Ok(runs.pop())
     }
 
     /// Remembers a text in the place of the one of its kind and name. A power cut may undo it.
@@ -221,10 +292,34 @@ impl Store {
         self.writer.note(move |database, _| memos::list(database, kind)).await
     }
 
-    /// Removes the state and the runs of a probe that is no more.
-    pub async fn forget_probe(&self, probe: String) -> Result<(), HistoryError> {
-        self.writer.write(move |database, _| probes::forget(database, &probe)).await
+    /// Removes the states of probes that are no more, with their memos of a kind, and stores what `farewell` makes of each
+    /// state: all of it in one write to the disk. Gives the errors of `farewell`, whose probes stay.
+    pub async fn retire<E: Send + 'static>(
+        &self,
+        gone: Vec<String>,
+        memo: &'static str,
+        mut farewell: impl FnMut(&str, Option<&str>) -> Result<Vec<Entry>, E> + Send + 'static,
+        now: i64,
+    ) -> Result<Vec<E>, HistoryError> {
+        let work = move |database: &Connection, rules: &queue::Rules| {
+            retired::retire(database, rules, (&gone, memo), &mut farewell, now)
+        };
+        self.writer.add(work).await
     }
+
+    /// Removes the runs of probes that have no state. Others that use the store are let in between.
+    pub async fn forget_runs(&self) -> Result<(), HistoryError> {
+        let forget = |database: &Connection, _: &queue::Rules| retired::forget_some_runs(database);
+        while self.writer.note(forget).await? == retired::SOME_RUNS {}
+        Ok(())
+    }
+}
+
+/// Lets each of the statements here be made once.
+fn tune(database: &Connection) -> rusqlite::Result<()> {
+    database.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Otherwise SQLite looks for a better plan each time that a limit or a flag has another value.
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 #[cfg(test)]

@@ -78,6 +78,10 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX passes_by_run ON passes (run);",
     super::outbox::MIGRATION,
     super::outbox::MEMOS_MIGRATION,
+    super::outbox::COUNTS_MIGRATION,
+    super::outbox::OUTDATED_MIGRATION,
+    super::outbox::SIZES_MIGRATION,
+    super::outbox::UNTOLD_MIGRATION,
 ];
 
 /// Brings the file to the latest version, all of it or nothing.

@@ -53,6 +53,9 @@ pub fn was_set_aside(state: &Path) -> bool {
 }
 
 fn is_whole(path: &Path) -> Result<bool, HistoryError> {
+    if file::is_emptied(path) {
+        return Ok(false);
+    }
     let looked = file::connect(path).and_then(|database| {
         let found: Result<String, _> = database.query_row("PRAGMA quick_check(1)", (), |row| row.get(0));
         let found = found.map_err(|error| super::error::of_sqlite("look at", path, error))?;

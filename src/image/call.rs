@@ -59,9 +59,37 @@ pub(super) enum CallError {
     TimedOut(Duration),
 }
 
+/// How often a build is begun before it counts that somebody takes its cached layers away.
+const TIMES: u32 = 3;
+
 impl Call<'_> {
     /// Builds; a request to stop cancels.
+    ///
+    /// Begun again where a cached layer that a step stands on was removed meanwhile: whoever removed it, another build
+    /// or a clean-up, did nothing wrong, and neither did the author.
     pub(super) async fn make(&self, interrupts: &signal::Receiver) -> Result<BuiltImage, CallError> {
+        let building = async {
+            for _ in 1..TIMES {
+                match self.make_once(interrupts).await {
+                    Err(CallError::Build(BuildError::Failed(failure))) if failure.has_lost_its_cache() => {
+                        let message =
+                            format!("{failure}; a cached layer was removed meanwhile: building again");
+                        self.sink.event(RunEvent::Warning { message });
+                    }
+                    answer => return answer,
+                }
+            }
+            self.make_once(interrupts).await
+        };
+        match self.limit {
+            Some(limit) => {
+                tokio::time::timeout(limit, building).await.map_err(|_| CallError::TimedOut(limit))?
+            }
+            None => building.await,
+        }
+    }
+
+    async fn make_once(&self, interrupts: &signal::Receiver) -> Result<BuiltImage, CallError> {
         let not_made = |error: Failure| CallError::NotMade(error);
         let logins = self.logins.get(self.sink).await.map_err(|error| not_made(error.into()))?;
         let capabilities = self.engine.capabilities();
@@ -83,14 +111,7 @@ impl Call<'_> {
         };
         let (sink, steps) = (self.sink.clone(), self.steps);
         let tell = move |event| tell(&sink, steps, event);
-        let building = build(self.engine.http(), request, context, cancelled, tell);
-        let built = match self.limit {
-            Some(limit) => {
-                tokio::time::timeout(limit, building).await.map_err(|_| CallError::TimedOut(limit))?
-            }
-            None => building.await,
-        };
-        built.map_err(CallError::Build)
+        build(self.engine.http(), request, context, cancelled, tell).await.map_err(CallError::Build)
     }
 }
 

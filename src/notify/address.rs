@@ -73,6 +73,11 @@ impl Url {
         let uri: Uri = text.trim().parse().map_err(|_| invalid)?;
         let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or(invalid)?;
         let authority = uri.authority().filter(|authority| !authority.host().is_empty()).ok_or(invalid)?;
+        if !has_usable_port(authority) {
+            return Err(InvalidAddress {
+                expected: "a URL whose port is a number from 1 to 65535, or is left out with its colon",
+            });
+        }
         Ok(Self {
             origin: format!("{scheme}://{authority}"),
             path: uri.path().to_owned(),
@@ -129,6 +134,15 @@ impl Url {
     }
 }
 
+/// Whether what stands behind the host is a port, or nothing.
+fn has_usable_port(authority: &http::uri::Authority) -> bool {
+    let place = authority.as_str().rsplit('@').next().unwrap_or_default();
+    match place.strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':')) {
+        Some(port) => port.parse::<u16>().is_ok_and(|port| port > 0),
+        None => true,
+    }
+}
+
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Url(***)")
@@ -158,6 +172,23 @@ mod tests {
         {
             let error = Url::parse(text).unwrap_err().to_string();
             assert_eq!(error, "expected a URL that begins with http:// or https:// and has a host", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_there_is_not_is_refused() {
+        for text in
+            ["https://a:99999/x", "https://a:0/", "http://a:", "http://u:p@[::1]:70000/", "http://a:x/"]
+        {
+            assert!(Url::parse(text).unwrap_err().to_string().contains("URL"), "{text}");
+        }
+        let error = Url::parse("https://me:s3cr3t@a:99999/s3cr3t").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "expected a URL whose port is a number from 1 to 65535, or is left out with its colon"
+        );
+        for text in ["https://a:443/", "http://[::1]/", "http://[::1]:8080", "http://u:p@a/", "http://a"] {
+            assert!(Url::parse(text).is_ok(), "{text}");
         }
     }
 

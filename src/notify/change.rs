@@ -40,7 +40,8 @@ impl Change {
         let (probe, host) = (text::one_line(&run.probe.name), text::one_line(&run.probe.host));
         let words = format!(" {}, was {}", words(verdict), words(before));
         let room = MOST_TITLE_CHARS.saturating_sub(words.chars().count());
-        let title = format!("{}{words}", text::cut_chars(&format!("{probe} on {host}:"), room));
+        // Made harmless before it is cut: that adds characters, and what it came to is not to be cut off for them.
+        let title = format!("{}{words}", plain(&format!("{probe} on {host}:"), room));
         let mut told = vec![text::one_line(run.summary()), String::new()];
         told.extend(run.attempts.iter().map(|attempt| {
             let state = format!("{:?}", attempt.seen.state).to_lowercase();
@@ -48,7 +49,7 @@ impl Change {
         }));
         told.push(format!("run {}", text::one_line(&run.id)));
         Self {
-            title: plain(&title, MOST_TITLE_CHARS),
+            title,
             text: plain(&told.join("\n"), usize::MAX),
             aggregation_key: text::key(&format!("{probe}/{host}"), MOST_KEY_BYTES).into_owned(),
             alert_type: alert_type(verdict),
@@ -112,6 +113,15 @@ mod tests {
         assert_eq!(change.title.chars().count(), 100);
         assert!(change.title.ends_with("… passed, was could not be checked"), "{}", change.title);
         assert_eq!(change.aggregation_key.len(), 100);
+    }
+
+    #[test]
+    fn a_name_that_gets_longer_when_it_is_made_harmless_does_not_hide_it_either() {
+        let mut run = sample::run(Verdict::Passed);
+        run.probe.name = "@a%%%".repeat(30);
+        let change = Change::of(&Notice::Finished { run, changed_from: Some(Verdict::Failed) }).unwrap();
+        assert_eq!(change.title.chars().count(), 100);
+        assert!(change.title.ends_with("… passed, was failed"), "{}", change.title);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::address::{Key, Url};
 use super::metrics::UnifiedTags;
 use super::{
-    Notifier, datadog, dogstatsd, kuberhealthy, pagerduty, ping, prometheus, pushgateway, slack, webhook,
+    Notifier, datadog, dogstatsd, kuberhealthy, otlp, pagerduty, ping, prometheus, pushgateway, slack,
+    webhook,
 };
 
 /// What a sink's mapping does not say itself.
@@ -58,6 +59,7 @@ macro_rules! kinds {
 kinds! {
     "datadog", datadog::Settings, false;
     "dogstatsd", dogstatsd::Settings, false;
+    "otlp", otlp::Settings, false;
     "pagerduty", pagerduty::Settings, true;
     "slack", slack::Settings, true;
     "webhook", webhook::Settings, true;
@@ -148,3 +150,40 @@ pub(super) fn tags(
         tags: tags.map_or_else(|| given.tags.tags.clone(), |tags| tags.0),
     }
 }
+
+/// The mapping of a sink that tags what it tells: what all of them have comes last. A flattened field would do the same,
+/// and an error in it would lose its place.
+macro_rules! tagged {
+    ($(#[$meta:meta])* $visibility:vis struct $name:ident {
+        $($(#[$of_field:meta])* $field:ident: $type:ty,)*
+    }) => {
+        $(#[$meta])*
+        $visibility struct $name {
+            $($(#[$of_field])* $field: $type,)*
+            /// Tags of all metrics: team:shop. Those of `DD_TAGS` where absent.
+            #[serde(default)]
+            tags: Option<$crate::notify::configured::Tags>,
+            /// The tag env. `DD_ENV` where absent.
+            #[serde(default)]
+            env: Option<String>,
+            /// The tag service. `DD_SERVICE` where absent.
+            #[serde(default)]
+            service: Option<String>,
+            /// The tag version. `DD_VERSION` where absent.
+            #[serde(default)]
+            version: Option<String>,
+        }
+
+        impl $name {
+            /// Takes its tags out.
+            fn unified_tags(
+                &mut self,
+                given: $crate::notify::configured::Given<'_>,
+            ) -> $crate::notify::metrics::UnifiedTags {
+                let named = [self.env.take(), self.service.take(), self.version.take()];
+                $crate::notify::configured::tags(self.tags.take(), named, given)
+            }
+        }
+    };
+}
+pub(super) use tagged;

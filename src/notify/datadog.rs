@@ -3,15 +3,18 @@
 //! Owns the three bodies and their limits. They are three sinks, because DataDog takes each up to another age: a metric
 //! for an hour, a state for ten minutes, an event for 18 hours. All three need the API key alone.
 
+mod preflight;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::notify::address::{InvalidAddress, Key, Url};
 use crate::notify::change::Change;
-use crate::notify::configured::{self, Given, Tags};
+use crate::notify::configured::{self, Given};
 use crate::notify::metrics::{self, Kind, Metric, UnifiedTags};
-use crate::notify::{Answer, HttpRequest, Notice, Notifier, Reception, Transmission, receive, text};
+use crate::notify::preflight::{Doubt, Preflight, Standing};
+use crate::notify::{Answer, HttpRequest, Notice, Notifier, Transmission, text};
 use crate::probe::ProbeRun;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,39 +44,36 @@ pub enum Feed {
 pub struct DataDog {
     feed: Feed,
     key: Key,
-    base: Url,
+    base: Base,
     tags: UnifiedTags,
 }
 
 impl DataDog {
-    /// `base` is the address of the API: `https://api.datadoghq.eu`.
+    /// `base` is where the API is.
     #[must_use]
-    pub const fn new(feed: Feed, key: Key, base: Url, tags: UnifiedTags) -> Self {
+    pub const fn new(feed: Feed, key: Key, base: Base, tags: UnifiedTags) -> Self {
         Self { feed, key, base, tags }
     }
 
     fn post(&self, path: &str, body: Vec<u8>) -> Transmission {
         Transmission::Http(HttpRequest {
             method: "POST",
-            url: self.base.join(path),
+            url: self.base.url.join(path),
             headers: vec![
-                ("content-type", "application/json".to_owned()),
-                ("dd-api-key", self.key.expose().to_owned()),
+                ("content-type".into(), "application/json".to_owned()),
+                ("dd-api-key".into(), self.key.expose().to_owned()),
             ],
             body,
         })
     }
 
     fn series(&self, notice: &Notice) -> Vec<Transmission> {
-        let attempt = match notice {
-            Notice::Attempted { attempt, .. } => Some(attempt.number),
-            _ => None,
-        };
-        let tags = metrics::tags(&self.tags, notice.probe(), attempt);
+        let tags = metrics::tags_of(&self.tags, notice);
         let host = host(&notice.probe().host);
         let series: Vec<Value> =
             metrics::metrics(notice).iter().map(|metric| one_of_series(metric, &host, &tags)).collect();
-        bodies(series).into_iter().map(|body| self.post("/api/v2/series", body)).collect()
+        let bodies = metrics::bodies(series, MOST_BODY_BYTES, &|series| json!({ "series": series }));
+        bodies.into_iter().map(|body| self.post("/api/v2/series", body)).collect()
     }
 
     fn check(&self, run: &ProbeRun) -> Transmission {
@@ -103,41 +103,31 @@ impl DataDog {
     }
 }
 
-/// DataDog over HTTP: a metric an attempt, a service check a run, an event on change.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping with api_key and site")]
-#[schemars(rename = "DataDog")]
-pub(super) struct Settings {
-    /// Key of the API.
-    api_key: Key,
-    /// The site; datadoghq.com where absent.
-    #[serde(default)]
-    site: Option<Site>,
-    /// Another base address of the API, in the place of that of the site.
-    #[serde(default)]
-    url: Option<Url>,
-    /// Tags of all metrics: team:shop. Those of `DD_TAGS` where absent.
-    #[serde(default)]
-    tags: Option<Tags>,
-    /// The tag env. `DD_ENV` where absent.
-    #[serde(default)]
-    env: Option<String>,
-    /// The tag service. `DD_SERVICE` where absent.
-    #[serde(default)]
-    service: Option<String>,
-    /// The tag version. `DD_VERSION` where absent.
-    #[serde(default)]
-    version: Option<String>,
+configured::tagged! {
+    /// DataDog over HTTP: a metric an attempt, a service check a run, an event on change.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields, expecting = "a mapping with api_key and site")]
+    #[schemars(rename = "DataDog")]
+    pub(super) struct Settings {
+        /// Key of the API.
+        api_key: Key,
+        /// The site; datadoghq.com where absent.
+        #[serde(default)]
+        site: Option<Base>,
+        /// Another base address of the API, in the place of that of the site.
+        #[serde(default)]
+        url: Option<Url>,
+    }
 }
 
 impl configured::Settings for Settings {
-    fn sinks(self, given: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
-        let tags = configured::tags(self.tags, [self.env, self.service, self.version], given);
-        let usual = || site(DEFAULT_SITE).map_err(|error| error.to_string());
+    fn sinks(mut self, given: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        let tags = self.unified_tags(given);
         let base = match (self.url, self.site) {
             (Some(_), Some(_)) => return Err("`site` and `url` exclude each other".to_owned()),
-            (Some(url), None) | (None, Some(Site(url))) => url,
-            (None, None) => usual()?,
+            (Some(url), None) => Base::at(url),
+            (None, Some(base)) => base,
+            (None, None) => Base::of_site(DEFAULT_SITE).map_err(|error| error.to_string())?,
         };
         let sink = |feed| -> Box<dyn Notifier> {
             Box::new(DataDog::new(feed, self.api_key.clone(), base.clone(), tags.clone()))
@@ -146,27 +136,41 @@ impl configured::Settings for Settings {
     }
 }
 
-/// Address of the API of a site.
-struct Site(Url);
+/// Where the API is.
+#[derive(Debug, Clone)]
+pub struct Base {
+    url: Url,
+    /// The site that it is of, where one was named.
+    site: Option<String>,
+}
+
+impl Base {
+    /// At an address: `https://api.datadoghq.eu`.
+    #[must_use]
+    pub const fn at(url: Url) -> Self {
+        Self { url, site: None }
+    }
+
+    /// That of a site: `datadoghq.eu`. One that is not known is taken, since there are new ones now and then.
+    pub fn of_site(site: &str) -> Result<Self, InvalidAddress> {
+        let invalid = InvalidAddress { expected: "a site of DataDog, such as datadoghq.com or datadoghq.eu" };
+        let is_name = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '.');
+        if !site.contains('.') || !site.chars().all(is_name) {
+            return Err(invalid);
+        }
+        let url = Url::parse(&format!("https://api.{site}")).map_err(|_| invalid)?;
+        Ok(Self { url, site: Some(site.to_owned()) })
+    }
+}
 
 configured::checked!(
-    Site,
-    |text| site(text).map(Site),
+    Base,
+    Base::of_site,
     "Site",
     "A site of DataDog: datadoghq.com, datadoghq.eu, us3.datadoghq.com."
 );
 
 pub(super) const DEFAULT_SITE: &str = "datadoghq.com";
-
-/// Address of the API of a site.
-pub(super) fn site(site: &str) -> Result<Url, InvalidAddress> {
-    let invalid = InvalidAddress { expected: "a site of DataDog, such as datadoghq.com or datadoghq.eu" };
-    let is_name = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '.');
-    if !site.contains('.') || !site.chars().all(is_name) {
-        return Err(invalid);
-    }
-    Url::parse(&format!("https://api.{site}")).map_err(|_| invalid)
-}
 
 impl Notifier for DataDog {
     fn name(&self) -> &'static str {
@@ -196,19 +200,20 @@ impl Notifier for DataDog {
         }
     }
 
-    /// A page of HTML is no answer of DataDog, whatever its status: a proxy has sent it.
-    fn receive(&self, answer: &Answer) -> Reception {
-        match receive(answer) {
-            Reception::Accepted if answer.body.trim_start().starts_with('<') => {
-                let reason = format!("HTTP status {} with a page of HTML: a proxy answered", answer.status);
-                Reception::Later { after: None, reason }
-            }
-            reception => reception,
-        }
+    fn preflight(&self) -> Preflight {
+        preflight::ask(&self.key, &self.base.url)
+    }
+
+    fn standing(&self, answer: &Answer) -> Standing {
+        preflight::read(answer, self.receive(answer))
+    }
+
+    fn doubt(&self) -> Option<Doubt> {
+        preflight::doubt(self.base.site.as_deref()?)
     }
 
     fn secrets(&self) -> Vec<String> {
-        std::iter::once(self.key.expose().to_owned()).chain(self.base.password()).collect()
+        std::iter::once(self.key.expose().to_owned()).chain(self.base.url.password()).collect()
     }
 }
 
@@ -248,19 +253,6 @@ fn unit(unit: &str) -> Option<&'static str> {
         "TB" => "tebibyte",
         _ => return None,
     })
-}
-
-/// As few bodies as the limit allows.
-fn bodies(mut series: Vec<Value>) -> Vec<Vec<u8>> {
-    if series.is_empty() {
-        return Vec::new();
-    }
-    let body = json!({ "series": series }).to_string().into_bytes();
-    if body.len() <= MOST_BODY_BYTES || series.len() == 1 {
-        return vec![body];
-    }
-    let rest = series.split_off(series.len() / 2);
-    bodies(series).into_iter().chain(bodies(rest)).collect()
 }
 
 #[cfg(test)]

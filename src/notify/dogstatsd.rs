@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::notify::address::InvalidAddress;
 use crate::notify::change::Change;
-use crate::notify::configured::{self, Given, Tags};
+use crate::notify::configured::{self, Given};
 use crate::notify::metrics::{self, Kind, Metric, UnifiedTags};
+use crate::notify::preflight::Preflight;
 use crate::notify::{Notice, Notifier, Transmission, text};
 use crate::probe::ProbeRun;
 use schemars::JsonSchema;
@@ -90,12 +91,8 @@ impl DogStatsD {
     }
 
     fn lines(&self, notice: &Notice) -> Vec<String> {
-        let attempt = match notice {
-            Notice::Attempted { attempt, .. } => Some(attempt.number),
-            _ => None,
-        };
         let most = self.address.most_bytes;
-        let tags = metrics::tags(&self.tags, notice.probe(), attempt);
+        let tags = metrics::tags_of(&self.tags, notice);
         let metrics = metrics::metrics(notice);
         let mut lines: Vec<String> = metrics.iter().map(|it| metric_line(it, &tags, most)).collect();
         if let Notice::Finished { run, .. } = notice {
@@ -108,30 +105,20 @@ impl DogStatsD {
     }
 }
 
-/// DogStatsD: metrics of attempts and runs, by datagrams to an agent.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping with url")]
-#[schemars(rename = "DogStatsd")]
-pub(super) struct Settings {
-    /// Where the agent listens: udp://host:port, `unix:///path`, `unixgram:///path` or `unixstream:///path`.
-    url: AgentAddress,
-    /// Tags of all metrics: team:shop. Those of `DD_TAGS` where absent.
-    #[serde(default)]
-    tags: Option<Tags>,
-    /// The tag env. `DD_ENV` where absent.
-    #[serde(default)]
-    env: Option<String>,
-    /// The tag service. `DD_SERVICE` where absent.
-    #[serde(default)]
-    service: Option<String>,
-    /// The tag version. `DD_VERSION` where absent.
-    #[serde(default)]
-    version: Option<String>,
+configured::tagged! {
+    /// DogStatsD: metrics of attempts and runs, by datagrams to an agent.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields, expecting = "a mapping with url")]
+    #[schemars(rename = "DogStatsd")]
+    pub(super) struct Settings {
+        /// Where the agent listens: udp://host:port, `unix:///path`, `unixgram:///path` or `unixstream:///path`.
+        url: AgentAddress,
+    }
 }
 
 impl configured::Settings for Settings {
-    fn sinks(self, given: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
-        let tags = configured::tags(self.tags, [self.env, self.service, self.version], given);
+    fn sinks(mut self, given: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        let tags = self.unified_tags(given);
         Ok(vec![Box::new(DogStatsD::new(self.url, tags))])
     }
 }
@@ -159,6 +146,11 @@ impl Notifier for DogStatsD {
             return Vec::new();
         }
         vec![Transmission::Datagrams { address: self.address.text.clone(), datagrams }]
+    }
+
+    /// Nobody answers, and anything that is written would be counted.
+    fn preflight(&self) -> Preflight {
+        Preflight::Socket { address: self.address.text.clone() }
     }
 
     fn secrets(&self) -> Vec<String> {

@@ -6,14 +6,18 @@
 use crate::error::{Category, Diagnose};
 use crate::notify::Notifier;
 use crate::notify::address::{InvalidAddress, Key, Url};
-use crate::notify::datadog::{DEFAULT_SITE, DataDog, Feed, site};
+use crate::notify::datadog::{Base, DEFAULT_SITE, DataDog, Feed};
 use crate::notify::dogstatsd::{AgentAddress, DogStatsD};
 use crate::notify::kuberhealthy::Kuberhealthy;
 use crate::notify::metrics::UnifiedTags;
+use crate::notify::otlp;
 use crate::notify::pagerduty::{self, PagerDuty};
 use crate::notify::pagerduty_v1::PagerDutyV1;
 use crate::notify::ping::Ping;
+use crate::notify::prometheus::Textfile;
+use crate::notify::pushgateway::{DEFAULT_JOB, Pushgateway};
 use crate::notify::slack::Slack;
+use crate::notify::webhook::{Audience, Webhook};
 
 const AGENT_PORT: u16 = 8125;
 
@@ -58,27 +62,59 @@ impl Variables<'_> {
     }
 }
 
+/// What the variables come to.
+#[derive(Default)]
+pub struct Switched {
+    /// The sinks that they switch on.
+    pub sinks: Vec<Box<dyn Notifier>>,
+    /// What is set and not used, and why. Bears no value.
+    pub warnings: Vec<String>,
+    /// What was meant for a sink and cannot be used. The other sinks are on all the same.
+    pub mistakes: Vec<VariableError>,
+}
+
+impl Switched {
+    /// The same, for who begins nothing where there is a mistake.
+    pub fn without_mistakes(mut self) -> Result<Self, VariableError> {
+        if self.mistakes.is_empty() { Ok(self) } else { Err(self.mistakes.swap_remove(0)) }
+    }
+
+    /// Takes note of a mistake, which leaves nothing to use.
+    fn usable<T>(&mut self, read: Result<Option<T>, VariableError>) -> Option<T> {
+        read.unwrap_or_else(|mistake| {
+            self.mistakes.push(mistake);
+            None
+        })
+    }
+
+    fn add<N: Notifier + 'static>(&mut self, read: Result<Option<N>, VariableError>) {
+        let sink = self.usable(read).map(|sink| Box::new(sink) as Box<dyn Notifier>);
+        self.sinks.extend(sink);
+    }
+}
+
 /// The sinks that the variables switch on, in a fixed order. Where both can be reached, DataDog is told over HTTP
 /// and not through an agent, and PagerDuty by v2 and not by v1: the other way would tell everything twice.
-pub fn sinks(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Box<dyn Notifier>>, VariableError> {
+pub fn sinks(lookup: &dyn Fn(&str) -> Option<String>) -> Switched {
     let variables = Variables(lookup);
-    let mut sinks: Vec<Box<dyn Notifier>> = Vec::new();
-    datadog(&variables, &mut sinks)?;
-    pagerduty(&variables, &mut sinks)?;
-    if let Some(webhook) = variables.read("SLACK_WEBHOOK_URL", Url::parse)? {
-        sinks.push(Box::new(Slack::new(webhook)));
+    let mut switched = Switched::default();
+    datadog(&variables, &mut switched);
+    match otlp::variables::read(&|name| variables.get(name), unified_tags(lookup)) {
+        Ok(otlp) => switched.add(Ok(otlp)),
+        Err(warning) => switched.warnings.push(warning),
     }
-    if let Some(base) = variables.read("PING_URL", Url::parse)? {
-        sinks.push(Box::new(Ping::new(base)));
-    }
-    if let Some(url) = variables.read("KH_REPORTING_URL", Url::parse)? {
-        let uuid = variables.read("KH_RUN_UUID", Key::parse)?;
-        let deadline = variables.read("KH_CHECK_RUN_DEADLINE", |text| {
-            text.parse().map_err(|_| InvalidAddress { expected: "a time in Unix seconds" })
-        })?;
-        sinks.push(Box::new(Kuberhealthy::new(url, uuid, deadline)));
-    }
-    Ok(sinks)
+    pagerduty(&variables, &mut switched);
+    let url = |variable| variables.read(variable, Url::parse);
+    switched.add(url("SLACK_WEBHOOK_URL").map(|url| url.map(Slack::new)));
+    let webhook = |url| Webhook::new(url, None, Audience::Alerts, None);
+    switched.add(url("DOCKER_TEST_WEBHOOK_URL").map(|url| url.map(webhook)));
+    switched.add(url("PING_URL").map(|url| url.map(Ping::new)));
+    switched.add(kuberhealthy(&variables));
+    let textfile = |directory: String| Textfile::new(directory.into(), unified_tags(lookup));
+    switched.add(Ok(variables.get("DOCKER_TEST_PROMETHEUS_TEXTFILE").map(textfile)));
+    let pushgateway = |url| Pushgateway::new(url, DEFAULT_JOB, unified_tags(lookup));
+    switched.add(url("PUSHGATEWAY_URL").map(|url| url.map(pushgateway)));
+    switched
 }
 
 /// The tags that DataDog's own clients take from their variables: `DD_ENV`, `DD_SERVICE`, `DD_VERSION` and `DD_TAGS`,
@@ -96,28 +132,34 @@ pub fn unified_tags(lookup: &dyn Fn(&str) -> Option<String>) -> UnifiedTags {
     }
 }
 
-fn datadog(variables: &Variables<'_>, sinks: &mut Vec<Box<dyn Notifier>>) -> Result<(), VariableError> {
+fn datadog(variables: &Variables<'_>, switched: &mut Switched) {
     let tags = unified_tags(variables.0);
+    let over_http = switched.usable(over_http(variables));
+    let agent = switched.usable(agent(variables));
+    if let Some((key, base)) = over_http {
+        for feed in [Feed::Series, Feed::Checks, Feed::Events] {
+            switched.add(Ok(Some(DataDog::new(feed, key.clone(), base.clone(), tags.clone()))));
+        }
+    } else if let Some(address) = agent {
+        let tags = of_entity(tags, variables.get("DD_ENTITY_ID"));
+        switched.add(Ok(Some(DogStatsD::new(address, tags))));
+    }
+}
+
+fn over_http(variables: &Variables<'_>) -> Result<Option<(Key, Base)>, VariableError> {
     let key = match variables.read("DD_API_KEY", Key::parse)? {
         None => variables.read("DATADOG_API_KEY", Key::parse)?,
         key => key,
     };
-    let agent = agent(variables)?;
-    if let Some(key) = key {
-        let base = match variables.read("DD_URL", Url::parse)? {
-            Some(base) => base,
-            None => variables
-                .read("DD_SITE", site)?
-                .map_or_else(|| site(DEFAULT_SITE), Ok)
-                .map_err(|error| VariableError { variable: "DD_SITE", expected: error.expected })?,
-        };
-        for feed in [Feed::Series, Feed::Checks, Feed::Events] {
-            sinks.push(Box::new(DataDog::new(feed, key.clone(), base.clone(), tags.clone())));
-        }
-    } else if let Some(address) = agent {
-        sinks.push(Box::new(DogStatsD::new(address, of_entity(tags, variables.get("DD_ENTITY_ID")))));
-    }
-    Ok(())
+    let Some(key) = key else { return Ok(None) };
+    let base = match variables.read("DD_URL", Url::parse)? {
+        Some(url) => Base::at(url),
+        None => variables
+            .read("DD_SITE", Base::of_site)?
+            .map_or_else(|| Base::of_site(DEFAULT_SITE), Ok)
+            .map_err(|error| VariableError { variable: "DD_SITE", expected: error.expected })?,
+    };
+    Ok(Some((key, base)))
 }
 
 /// `DD_DOGSTATSD_URL` wins over `DD_AGENT_HOST` and its port, as it does in DataDog's own clients.
@@ -140,20 +182,31 @@ fn of_entity(mut tags: UnifiedTags, entity: Option<String>) -> UnifiedTags {
     tags
 }
 
-fn pagerduty(variables: &Variables<'_>, sinks: &mut Vec<Box<dyn Notifier>>) -> Result<(), VariableError> {
-    let routing_key = variables.read("PAGERDUTY_ROUTING_KEY", pagerduty::integration_key)?;
-    let service_key = variables.read("PAGERDUTY_SERVICE_KEY", pagerduty::integration_key)?;
-    let base = match variables.read("PAGERDUTY_URL", Url::parse)? {
-        Some(base) => base,
-        None => Url::parse(pagerduty::DEFAULT_BASE)
-            .map_err(|error| VariableError { variable: "PAGERDUTY_URL", expected: error.expected })?,
+fn pagerduty(variables: &Variables<'_>, switched: &mut Switched) {
+    let routing_key = switched.usable(variables.read("PAGERDUTY_ROUTING_KEY", pagerduty::integration_key));
+    let service_key = switched.usable(variables.read("PAGERDUTY_SERVICE_KEY", pagerduty::integration_key));
+    let base = match variables.read("PAGERDUTY_URL", Url::parse) {
+        Ok(None) => Url::parse(pagerduty::DEFAULT_BASE)
+            .map(Some)
+            .map_err(|error| VariableError { variable: "PAGERDUTY_URL", expected: error.expected }),
+        read => read,
     };
+    // A key goes nowhere but to the address that is meant.
+    let Some(base) = switched.usable(base) else { return };
     match (routing_key, service_key) {
-        (Some(key), _) => sinks.push(Box::new(PagerDuty::new(key, base))),
-        (None, Some(key)) => sinks.push(Box::new(PagerDutyV1::new(key, base))),
+        (Some(key), _) => switched.add(Ok(Some(PagerDuty::new(key, base)))),
+        (None, Some(key)) => switched.add(Ok(Some(PagerDutyV1::new(key, base)))),
         (None, None) => {}
     }
-    Ok(())
+}
+
+fn kuberhealthy(variables: &Variables<'_>) -> Result<Option<Kuberhealthy>, VariableError> {
+    let Some(url) = variables.read("KH_REPORTING_URL", Url::parse)? else { return Ok(None) };
+    let uuid = variables.read("KH_RUN_UUID", Key::parse)?;
+    let deadline = variables.read("KH_CHECK_RUN_DEADLINE", |text| {
+        text.parse().map_err(|_| InvalidAddress { expected: "a time in Unix seconds" })
+    })?;
+    Ok(Some(Kuberhealthy::new(url, uuid, deadline)))
 }
 
 #[cfg(test)]
@@ -166,12 +219,16 @@ mod tests {
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-    fn read(set: &[(&str, &str)]) -> Result<Vec<Box<dyn Notifier>>, VariableError> {
+    fn switched(set: &[(&str, &str)]) -> Switched {
         let lookup = |name: &str| {
             let found = set.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| (*value).to_owned())
         };
         sinks(&lookup)
+    }
+
+    fn read(set: &[(&str, &str)]) -> Result<Vec<Box<dyn Notifier>>, VariableError> {
+        switched(set).without_mistakes().map(|switched| switched.sinks)
     }
 
     fn names(set: &[(&str, &str)]) -> Vec<&'static str> {
@@ -208,11 +265,39 @@ mod tests {
         assert_eq!(names(&[("DATADOG_API_KEY", KEY)]).len(), 3);
         assert_eq!(names(&[("DD_AGENT_HOST", "agent")]), ["dogstatsd"]);
         assert_eq!(names(&[("DD_DOGSTATSD_URL", "unix:///run/dsd.socket")]), ["dogstatsd"]);
+        assert_eq!(names(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")]), ["otlp"]);
         assert_eq!(names(&[("PAGERDUTY_ROUTING_KEY", KEY)]), ["pagerduty"]);
         assert_eq!(names(&[("PAGERDUTY_SERVICE_KEY", KEY)]), ["pagerduty"]);
         assert_eq!(names(&[("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/a")]), ["slack"]);
+        assert_eq!(names(&[("DOCKER_TEST_WEBHOOK_URL", "https://hooks.example/a")]), ["webhook"]);
         assert_eq!(names(&[("PING_URL", "https://hc-ping.com/a")]), ["ping"]);
         assert_eq!(names(&[("KH_REPORTING_URL", "http://kuberhealthy/a")]), ["kuberhealthy"]);
+        assert_eq!(names(&[("DOCKER_TEST_PROMETHEUS_TEXTFILE", "/metrics")]), ["prometheus-textfile"]);
+        assert_eq!(names(&[("PUSHGATEWAY_URL", "http://pushgateway:9091")]), ["pushgateway"]);
+    }
+
+    #[test]
+    fn a_mistake_in_one_sinks_variable_leaves_the_others_on() {
+        let slack = ("SLACK_WEBHOOK_URL", "hooks.slack.com/x");
+        let set =
+            [slack, ("PAGERDUTY_ROUTING_KEY", KEY), ("DD_SITE", "https://datadoghq.eu"), ("DD_API_KEY", KEY)];
+        let Switched { sinks, mistakes, .. } = switched(&set);
+        assert_eq!(sinks.iter().map(|sink| sink.name()).collect::<Vec<_>>(), ["pagerduty"]);
+        let wrong: Vec<_> = mistakes.iter().map(|mistake| mistake.variable).collect();
+        assert_eq!(wrong, ["DD_SITE", "SLACK_WEBHOOK_URL"]);
+    }
+
+    #[test]
+    fn where_one_of_two_ways_cannot_be_used_the_other_is() {
+        let names = |set: &[(&str, &str)]| {
+            let Switched { sinks, mistakes, .. } = switched(set);
+            assert_eq!(mistakes.len(), 1);
+            sinks.iter().map(|sink| sink.name()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[("DD_API_KEY", "a key"), ("DD_AGENT_HOST", "agent")]), ["dogstatsd"]);
+        assert_eq!(names(&[("PAGERDUTY_ROUTING_KEY", "x"), ("PAGERDUTY_SERVICE_KEY", KEY)]), ["pagerduty"]);
+        let base = ("PAGERDUTY_URL", "events.eu.pagerduty.com");
+        assert_eq!(names(&[base, ("PAGERDUTY_ROUTING_KEY", KEY)]), [""; 0], "no key goes elsewhere");
     }
 
     #[test]
@@ -221,6 +306,19 @@ mod tests {
         assert_eq!(names(&both), ["datadog", "datadog-checks", "datadog-events"]);
         let both = [("PAGERDUTY_SERVICE_KEY", KEY), ("PAGERDUTY_ROUTING_KEY", KEY)];
         assert_eq!(names(&both), ["pagerduty"]);
+    }
+
+    #[test]
+    fn variables_of_opentelemetry_that_cannot_be_used_are_a_warning_and_end_nothing() {
+        for address in ["collector:4317", "http://collector:4317", "s3cr3t"] {
+            let set = [("OTEL_EXPORTER_OTLP_ENDPOINT", address), ("PAGERDUTY_ROUTING_KEY", KEY)];
+            let Switched { sinks, warnings, mistakes } = switched(&set);
+            assert!(mistakes.is_empty());
+            assert_eq!(sinks.iter().map(|sink| sink.name()).collect::<Vec<_>>(), ["pagerduty"]);
+            let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+            assert!(warning.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT is not used: "), "{warning}");
+            assert!(!warning.contains("s3cr3t") && !warning.contains("collector"), "{warning}");
+        }
     }
 
     #[test]
@@ -279,11 +377,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_error_shows_a_value(value in "[!-~é ]{0,20}s3cr3t[!-~\n]{0,20}", number in 0_usize..13) {
+        fn no_error_shows_a_value(value in "[!-~é ]{0,20}s3cr3t[!-~\n]{0,20}", number in 0_usize..15) {
             let variables = [
                 "DD_API_KEY", "DATADOG_API_KEY", "DD_SITE", "DD_URL", "DD_AGENT_HOST", "DD_DOGSTATSD_URL",
                 "DD_DOGSTATSD_PORT", "PAGERDUTY_ROUTING_KEY", "PAGERDUTY_SERVICE_KEY", "PAGERDUTY_URL",
-                "SLACK_WEBHOOK_URL", "PING_URL", "KH_CHECK_RUN_DEADLINE",
+                "SLACK_WEBHOOK_URL", "PING_URL", "KH_CHECK_RUN_DEADLINE", "DOCKER_TEST_WEBHOOK_URL",
+                "PUSHGATEWAY_URL",
             ];
             let variable = variables[number];
             // What makes the others be read.
@@ -291,7 +390,7 @@ mod tests {
                 (variable, value.as_str()), ("DD_API_KEY", KEY), ("DD_AGENT_HOST", "agent"),
                 ("KH_REPORTING_URL", "http://kuberhealthy/a"),
             ];
-            if let Err(error) = read(&set) {
+            for error in switched(&set).mistakes {
                 prop_assert_eq!(error.variable, variable);
                 prop_assert!(!error.to_string().contains("s3cr3t"));
                 let shown = format!("{error:?}");

@@ -1,6 +1,7 @@
 //! The report of a Kuberhealthy check: whether it is well, to the address that its pod was given.
 //!
-//! Owns the report. One report counts for a run of the check; after the deadline it is taken no more.
+//! Owns the report. One report counts for a run of the check, whatever the number of probes in it; after the deadline it is
+//! taken no more.
 
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use serde_json::json;
 
 use crate::notify::address::{Key, Url};
 use crate::notify::configured::{self, Given};
-use crate::notify::{HttpRequest, Notice, Notifier, Transmission, metrics, text};
-use crate::probe::ProbeRun;
+use crate::notify::overall::Overall;
+use crate::notify::preflight::Preflight;
+use crate::notify::{HttpRequest, Notice, Notifier, Transmission, text};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -33,7 +35,7 @@ impl Kuberhealthy {
     }
 }
 
-/// Kuberhealthy: a report of each run.
+/// Kuberhealthy: a report of all probes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a mapping with url")]
 #[schemars(rename = "Kuberhealthy")]
@@ -57,27 +59,32 @@ impl Notifier for Kuberhealthy {
     }
 
     fn lifetime(&self, notice: &Notice) -> Option<Duration> {
-        if !matches!(notice, Notice::Finished { .. }) {
+        if !matches!(notice, Notice::Overall(_)) {
             return None;
         }
         let until = |deadline: i64| {
             Duration::from_secs(u64::try_from(deadline.saturating_sub(notice.at())).unwrap_or(0))
         };
-        Some(self.deadline.map_or_else(|| metrics::lifetime(notice, DEFAULT_AGE), until))
+        Some(self.deadline.map_or(DEFAULT_AGE, until))
     }
 
     fn render(&self, notice: &Notice) -> Vec<Transmission> {
-        let Notice::Finished { run, .. } = notice else { return Vec::new() };
-        let mut headers = vec![("content-type", "application/json".to_owned())];
+        let Notice::Overall(overall) = notice else { return Vec::new() };
+        let mut headers = vec![("content-type".into(), "application/json".to_owned())];
         if let Some(uuid) = &self.run_uuid {
-            headers.push(("kh-run-uuid", uuid.expose().to_owned()));
+            headers.push(("kh-run-uuid".into(), uuid.expose().to_owned()));
         }
         vec![Transmission::Http(HttpRequest {
             method: "POST",
             url: self.url.whole(),
             headers,
-            body: report(run).into_bytes(),
+            body: report(overall).into_bytes(),
         })]
+    }
+
+    /// Whatever is posted counts for the run.
+    fn preflight(&self) -> Preflight {
+        Preflight::Connect { to: self.url.clone(), because: "a request would be a report" }
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -86,11 +93,13 @@ impl Notifier for Kuberhealthy {
 }
 
 /// A report that is well must have no errors, and one that is not must have some.
-fn report(run: &ProbeRun) -> String {
-    let is_well = run.verdict().is_pass();
-    let summary = text::one_line(run.summary());
-    let summary = if summary.is_empty() { "failed" } else { &summary };
-    let errors = if is_well { Vec::new() } else { vec![text::cut_chars(summary, MOST_ERROR_CHARS)] };
+fn report(overall: &Overall) -> String {
+    let is_well = overall.verdict.is_pass();
+    let error = |line: &String| match text::one_line(line) {
+        line if line.is_empty() => "failed".to_owned(),
+        line => text::cut_chars(&line, MOST_ERROR_CHARS).into_owned(),
+    };
+    let errors: Vec<String> = if is_well { Vec::new() } else { overall.lines.iter().map(error).collect() };
     json!({ "ok": is_well, "errors": errors }).to_string()
 }
 
@@ -113,14 +122,14 @@ mod tests {
         let rendered = sink(None).render(notice);
         let [Transmission::Http(request)] = rendered.as_slice() else { panic!("one request") };
         assert_eq!((request.method, request.url.as_str()), ("POST", URL));
-        let uuid = ("kh-run-uuid", "0123abcd-0123-4abc-8abc-0123456789ab".to_owned());
-        assert_eq!(request.headers, [("content-type", "application/json".to_owned()), uuid]);
+        let uuid = ("kh-run-uuid".into(), "0123abcd-0123-4abc-8abc-0123456789ab".to_owned());
+        assert_eq!(request.headers, [("content-type".into(), "application/json".to_owned()), uuid]);
         String::from_utf8(request.body.clone()).unwrap()
     }
 
     #[test]
     fn errors_stand_in_a_report_that_is_not_well_and_in_no_other() {
-        let report = |verdict| posted(&sample::finished(verdict, None));
+        let report = |verdict| posted(&sample::overall(verdict));
         assert_eq!(report(Verdict::Passed), r#"{"ok":true,"errors":[]}"#);
         assert_eq!(report(Verdict::PassedOnRetry), r#"{"ok":true,"errors":[]}"#);
         assert_eq!(report(Verdict::CleanupFailed), r#"{"ok":true,"errors":[]}"#);
@@ -128,29 +137,33 @@ mod tests {
         assert_eq!(report(Verdict::Errored), r#"{"ok":false,"errors":["there is no such command"]}"#);
         let mut run = sample::run(Verdict::Errored);
         run.error = Some(" \n".to_owned());
-        assert_eq!(
-            posted(&Notice::Finished { run, changed_from: None }),
-            r#"{"ok":false,"errors":["failed"]}"#
-        );
+        assert_eq!(posted(&sample::overall_of(&run)), r#"{"ok":false,"errors":["failed"]}"#);
     }
 
     #[test]
     fn a_report_lives_until_the_deadline_of_its_run() {
-        let finished = sample::finished(Verdict::Passed, None);
-        let lifetime = |deadline| sink(deadline).lifetime(&finished);
-        assert_eq!(lifetime(Some(sample::AT + 30)), Some(Duration::from_secs(30)));
+        let overall = sample::overall(Verdict::Passed);
+        let lifetime = |deadline| sink(deadline).lifetime(&overall);
+        assert_eq!(lifetime(Some(overall.at() + 30)), Some(Duration::from_secs(30)));
         assert_eq!(lifetime(Some(sample::AT - 30)), Some(Duration::ZERO));
         assert_eq!(lifetime(Some(i64::MIN)), Some(Duration::ZERO));
-        assert_eq!(lifetime(None), Some(Duration::from_millis(305_500)));
+        assert_eq!(lifetime(None), Some(Duration::from_mins(5)));
     }
 
     #[test]
-    fn only_runs_that_are_over_are_for_it() {
-        for notice in [sample::started(), sample::alert()] {
+    fn only_what_all_probes_come_to_is_for_it() {
+        for notice in [sample::started(), sample::finished(Verdict::Failed, None), sample::alert()] {
             assert_eq!(sink(None).lifetime(&notice), None);
             assert!(sink(None).render(&notice).is_empty());
         }
         assert!(!format!("{:?}", sink(None)).contains("0123"));
+    }
+
+    #[test]
+    fn its_preflight_is_a_connection_alone_since_a_request_would_count() {
+        let expected =
+            Preflight::Connect { to: Url::parse(URL).unwrap(), because: "a request would be a report" };
+        assert!(sink(None).preflight() == expected);
     }
 
     proptest! {

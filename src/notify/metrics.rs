@@ -1,13 +1,15 @@
 //! Which metrics, tags and times a notice has, whatever format they are written in.
 //!
 //! Owns their names: the seed's `<name>.success` and `<name>.failure` for each attempt, `<name>.<measure>` for what it
-//! measured, and `<name>.duration`, `<name>.attempts` and `<name>.state` for each run. Writes no format.
+//! measured, and `<name>.duration`, `<name>.attempts` and `<name>.state` for each run. Writes no format of its own.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::notify::{Notice, text};
-use crate::probe::{Attempt, Identity, ProbeRun};
+use crate::probe::{Attempt, Identity, Measurement, ProbeRun};
 
 /// Most characters of a name of a metric.
 pub const MOST_NAME_CHARS: usize = 200;
@@ -75,7 +77,7 @@ pub struct Measured {
 #[must_use]
 pub fn metrics(notice: &Notice) -> Vec<Metric> {
     match notice {
-        Notice::Started { .. } | Notice::Alert(_) => Vec::new(),
+        Notice::Started { .. } | Notice::Overall(_) | Notice::Alert(_) => Vec::new(),
         Notice::Attempted { probe, attempt, .. } => of_attempt(probe, attempt),
         Notice::Finished { run, .. } => of_run(run),
     }
@@ -86,7 +88,7 @@ fn of_attempt(probe: &Identity, attempt: &Attempt) -> Vec<Metric> {
     let result = if attempt.seen.state.is_pass() { "success" } else { "failure" };
     let counted =
         Metric { name: name(&probe.name, result), kind: Kind::Count, value: 1.0, unit: String::new(), at };
-    let measured = measured(attempt).into_iter().map(|measured| Metric {
+    let measured = measured(&attempt.seen.measurements).into_iter().map(|measured| Metric {
         name: name(&probe.name, &measured.name),
         kind: Kind::Gauge,
         value: measured.value,
@@ -115,9 +117,9 @@ fn of_run(run: &ProbeRun) -> Vec<Metric> {
 
 /// What an attempt measured: of two with the same name the first.
 #[must_use]
-pub fn measured(attempt: &Attempt) -> Vec<Measured> {
+pub fn measured(measurements: &[Measurement]) -> Vec<Measured> {
     let mut seen = BTreeSet::new();
-    let measurements = attempt.seen.measurements.iter().filter(|measurement| measurement.value.is_finite());
+    let measurements = measurements.iter().filter(|measurement| measurement.value.is_finite());
     measurements
         .filter_map(|measurement| {
             let plain = plain_name(&measurement.name, "measured_", MOST_MEASURE_CHARS)?;
@@ -166,15 +168,21 @@ pub fn pairs(unified: &UnifiedTags, probe: &Identity) -> Vec<(String, String)> {
         (key.trim().to_owned(), value.trim().to_owned())
     };
     let own: Vec<(String, String)> = probe.tags.iter().map(split).collect();
-    let of_all = [&unified.env, &unified.service, &unified.version];
+    let general: Vec<(String, String)> = unified.tags.iter().map(split).collect();
+    let among = |tags: &[(String, String)], key: &str| {
+        let found = tags.iter().find(|(name, value)| name == key && !value.is_empty());
+        found.map(|(_, value)| value.clone())
+    };
+    let named = [&unified.env, &unified.service, &unified.version];
     let mut pairs = vec![("host".to_owned(), probe.host.clone())];
-    for (key, of_all) in UNIFIED.into_iter().zip(of_all) {
-        let of_probe = own.iter().find(|(name, value)| name == key && !value.is_empty());
-        let value = of_probe.map(|(_, value)| value.clone()).or_else(|| of_all.clone());
-        pairs.extend(value.filter(|value| !value.is_empty()).map(|value| (key.to_owned(), value)));
+    for (key, named) in UNIFIED.into_iter().zip(named) {
+        let named = || named.clone().filter(|value| !value.is_empty());
+        // `DD_TAGS` may name them too, and gives way to their own variables, as with DataDog's clients.
+        let value = among(&own, key).or_else(named).or_else(|| among(&general, key));
+        pairs.extend(value.map(|value| (key.to_owned(), value)));
     }
     let is_taken = |key: &str| key == "host" || UNIFIED.contains(&key);
-    let rest = unified.tags.iter().map(split).chain(own.iter().cloned());
+    let rest = general.into_iter().chain(own);
     pairs.extend(rest.filter(|(key, _)| !is_taken(&key.to_lowercase())));
     pairs
 }
@@ -187,12 +195,46 @@ pub fn tags(unified: &UnifiedTags, probe: &Identity, attempt: Option<u32>) -> Ve
     let mut pairs = pairs(unified, probe);
     pairs.splice(1..1, attempt);
     let mut seen = BTreeSet::new();
+    // Cleaning makes `host:b` of `#host:b`, too: of those that are there once the first counts, which is ours.
+    let mut once = BTreeSet::new();
+    let mut is_first_of_its_key = |tag: &String| {
+        let key = tag.split(':').next().unwrap_or_default().to_lowercase();
+        let is_single = UNIFIED.contains(&key.as_str()) || matches!(key.as_str(), "host" | "attempt");
+        !is_single || once.insert(key)
+    };
     pairs
         .into_iter()
         .filter_map(|(key, value)| text::tag(&format!("{key}:{value}")))
-        .filter(|tag| seen.insert(tag.clone()))
+        .filter(|tag| seen.insert(tag.clone()) && is_first_of_its_key(tag))
         .take(MOST_TAGS)
         .collect()
+}
+
+/// The tags of what a notice has of metrics.
+#[must_use]
+pub fn tags_of(unified: &UnifiedTags, notice: &Notice) -> Vec<String> {
+    let attempt = match notice {
+        Notice::Attempted { attempt, .. } => Some(attempt.number),
+        _ => None,
+    };
+    tags(unified, notice.probe(), attempt)
+}
+
+/// Series in as few bodies as a limit allows; `whole` makes the document of some of them.
+pub(super) fn bodies(
+    mut series: Vec<Value>,
+    most_bytes: usize,
+    whole: &impl Fn(&[Value]) -> Value,
+) -> Vec<Vec<u8>> {
+    if series.is_empty() {
+        return Vec::new();
+    }
+    let body = whole(&series).to_string().into_bytes();
+    if body.len() <= most_bytes || series.len() == 1 {
+        return vec![body];
+    }
+    let rest = series.split_off(series.len() / 2);
+    bodies(series, most_bytes, whole).into_iter().chain(bodies(rest, most_bytes, whole)).collect()
 }
 
 /// When something was over, in Unix seconds.
@@ -209,7 +251,7 @@ pub fn lifetime(notice: &Notice, age: Duration) -> Duration {
     let seconds = match notice {
         Notice::Attempted { attempt, .. } => attempt.seconds,
         Notice::Finished { run, .. } => run.seconds,
-        Notice::Started { .. } | Notice::Alert(_) => 0.0,
+        Notice::Started { .. } | Notice::Overall(_) | Notice::Alert(_) => 0.0,
     };
     age.saturating_add(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
@@ -271,7 +313,7 @@ mod tests {
             measurement("not a number", f64::NAN),
             measurement("===", 6.0),
         ];
-        let measured = measured(&attempt);
+        let measured = measured(&attempt.seen.measurements);
         let names: Vec<&str> = measured.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, ["measured_success", "measured_State", "measured__var_log", "a_b"]);
         assert!(measured.iter().any(|it| it.name == "a_b" && (it.value - 4.0).abs() < f64::EPSILON));
@@ -299,6 +341,36 @@ mod tests {
         let expected = ["host:staging.example", "env:prod", "service:checkout", "team:a", "canary"];
         assert_eq!(tags(&unified, &probe, None), expected);
         assert_eq!(tags(&unified, &probe, Some(2)).get(1).map(String::as_str), Some("attempt:2"));
+    }
+
+    #[test]
+    fn a_service_among_the_tags_of_all_counts_where_nothing_else_names_one() {
+        let mut unified = UnifiedTags {
+            env: Some("prod".to_owned()),
+            tags: ["env:staging", "service:shop", "service:"].map(str::to_owned).to_vec(),
+            ..UnifiedTags::default()
+        };
+        let mut probe = sample::identity();
+        assert_eq!(
+            tags(&unified, &probe, None),
+            ["host:staging.example", "env:prod", "service:shop", "team:shop"]
+        );
+        probe.tags = vec!["service:checkout".to_owned()];
+        assert_eq!(tags(&unified, &probe, None), ["host:staging.example", "env:prod", "service:checkout"]);
+        unified.service = Some("store".to_owned());
+        probe.tags.clear();
+        assert_eq!(tags(&unified, &probe, None), ["host:staging.example", "env:prod", "service:store"]);
+    }
+
+    #[test]
+    fn a_tag_that_becomes_one_of_ours_by_cleaning_does_not_stand_beside_it() {
+        let unified = UnifiedTags { env: Some("prod".to_owned()), ..UnifiedTags::default() };
+        let mut probe = sample::identity();
+        let forged =
+            ["#host:forged", "|host:forged", "##:host:forged", "1Host:forged", " -env:forged", "7attempt:9"];
+        probe.tags = forged.map(str::to_owned).to_vec();
+        assert_eq!(tags(&unified, &probe, Some(1)), ["host:staging.example", "attempt:1", "env:prod"]);
+        assert_eq!(tags(&unified, &probe, None), ["host:staging.example", "env:prod", "attempt:9"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{Action, Alert, Notice, Notifier};
 use crate::history::HistoryError;
 use crate::history::outbox::{Effect, Entry, Limits, Store};
 
-pub use courier::{Clock, Courier, Event, Flushed, Listener, Settings};
+pub use courier::{Clock, Courier, Ending, Event, Flushed, Listener, Settings};
 pub use pace::Backoff;
 
 /// A sink under the name that its entries are stored under.
@@ -73,7 +73,9 @@ pub fn entry(sink: &Sink, notice: &Notice) -> Result<Option<Entry>, UnwritableNo
     let lifetime = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
     let (key, effect, reminder) = match notice {
         Notice::Alert(alert) => (alert.dedup_key.clone(), Some(effect(alert)), alert.reminder),
-        // Start and end of a run, and one run and the next, must not overtake each other either.
+        // One word for all probes, and what it begins with: the last one is to arrive last, whichever probe gave it.
+        Notice::Started { .. } | Notice::Overall(_) => ("probes".to_owned(), None, false),
+        // One run and the next must not overtake each other either.
         _ => (format!("probe:{}", notice.probe().name), None, false),
     };
     Ok(Some(Entry {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::notify::address::{InvalidAddress, Key, Url};
 use crate::notify::configured::{self, Given};
 use crate::notify::pagerduty_v1::PagerDutyV1;
+use crate::notify::preflight::{Preflight, Standing, later};
 use crate::notify::{
     Action, Alert, Answer, HttpRequest, Notice, Notifier, Reception, Severity, Transmission, receive, text,
 };
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 /// Where PagerDuty listens, outside of the EU.
 pub const DEFAULT_BASE: &str = "https://events.pagerduty.com";
+const ENQUEUE: &str = "/v2/enqueue";
 /// Of both versions: what is meant for PagerDuty is meant for either.
 pub(super) const NAME: &str = "pagerduty";
 /// What PagerDuty shows as the sender.
@@ -27,6 +29,8 @@ pub(super) const CLIENT: &str = "docker-test";
 pub(super) const PER_MINUTE: u32 = 120;
 pub(super) const MOST_SUMMARY_CHARS: usize = 1024;
 pub(super) const MOST_KEY_BYTES: usize = 255;
+/// Resolved by the preflight. No alert has this key, and PagerDuty drops a resolve where nothing is open.
+pub(super) const NEVER_OPENED: &str = "docker-test doctor: nothing is opened under this key";
 const MOST_BODY_BYTES: usize = 512_000;
 const MOST_SOURCE_CHARS: usize = 255;
 const MOST_DETAIL_NAME_CHARS: usize = 100;
@@ -47,14 +51,18 @@ impl PagerDuty {
         Self { key, base }
     }
 
+    fn resolve(&self, key: &str) -> Value {
+        json!({
+            "routing_key": self.key.expose(),
+            "event_action": "resolve",
+            "dedup_key": key,
+        })
+    }
+
     fn event(&self, alert: &Alert, detail_chars: usize) -> Value {
         let key = text::key(&alert.dedup_key, MOST_KEY_BYTES);
         if alert.action == Action::Resolve {
-            return json!({
-                "routing_key": self.key.expose(),
-                "event_action": "resolve",
-                "dedup_key": key,
-            });
+            return self.resolve(&key);
         }
         json!({
             "routing_key": self.key.expose(),
@@ -135,7 +143,7 @@ impl Notifier for PagerDuty {
     fn render(&self, notice: &Notice) -> Vec<Transmission> {
         let Notice::Alert(alert) = notice else { return Vec::new() };
         let body = within_limit(|detail_chars| self.event(alert, detail_chars));
-        vec![post(self.base.join("/v2/enqueue"), body)]
+        vec![Transmission::Http(post(self.base.join(ENQUEUE), body))]
     }
 
     /// Success is 202 alone: any other 2xx came from something in between, and the incident is not open.
@@ -145,6 +153,15 @@ impl Notifier for PagerDuty {
 
     fn per_minute(&self) -> Option<u32> {
         Some(PER_MINUTE)
+    }
+
+    fn preflight(&self) -> Preflight {
+        let event = self.resolve(NEVER_OPENED).to_string();
+        Preflight::Ask(post(self.base.join(ENQUEUE), event.into_bytes()))
+    }
+
+    fn standing(&self, answer: &Answer) -> Standing {
+        standing(answer, self.receive(answer), "v2")
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -163,9 +180,28 @@ pub(super) fn lifetime(notice: &Notice) -> Option<Duration> {
     alert.is_for(NAME).then(|| Duration::from_hours(hours))
 }
 
-pub(super) fn post(url: String, body: Vec<u8>) -> Transmission {
-    let headers = vec![("content-type", "application/json".to_owned())];
-    Transmission::Http(HttpRequest { method: "POST", url, headers, body })
+pub(super) fn post(url: String, body: Vec<u8>) -> HttpRequest {
+    let headers = vec![("content-type".into(), "application/json".to_owned())];
+    HttpRequest { method: "POST", url, headers, body }
+}
+
+/// What the answer to a resolve of nothing says of the key. A key that PagerDuty does not know is an invalid event to it.
+pub(super) fn standing(answer: &Answer, reception: Reception, version: &str) -> Standing {
+    match reception {
+        Reception::Accepted => Standing::Accepted { says: "accepts the key" },
+        Reception::Later { reason, .. } => later(&reason),
+        Reception::Refused { reason } if matches!(answer.status, 400 | 401 | 403) => Standing::Refused {
+            says: format!("refuses the key: {reason}"),
+            hint: format!(
+                "take the key of an integration of Events API {version}; accounts of the EU are at \
+                 https://events.eu.pagerduty.com (PAGERDUTY_URL, or url in the file)"
+            ),
+        },
+        Reception::Refused { reason } => Standing::Unclear {
+            says: format!("does not answer as PagerDuty does: {reason}"),
+            hint: "correct the base address (PAGERDUTY_URL, or url in the file)".to_owned(),
+        },
+    }
 }
 
 /// The event with as much of its details as its limit allows.
@@ -248,7 +284,7 @@ mod tests {
         let [Transmission::Http(request)] = rendered.as_slice() else { panic!("one request") };
         assert_eq!(request.method, "POST");
         assert_eq!(request.url, "https://events.eu.pagerduty.com/v2/enqueue");
-        assert_eq!(request.headers, [("content-type", "application/json".to_owned())]);
+        assert_eq!(request.headers, [("content-type".into(), "application/json".to_owned())]);
         assert!(request.body.len() <= 512_000);
         serde_json::from_slice(&request.body).unwrap()
     }
@@ -330,6 +366,29 @@ mod tests {
         assert!(matches!(received(400), Reception::Refused { .. }));
         assert!(matches!(received(403), Reception::Refused { .. }));
         assert_eq!(sink().per_minute(), Some(120));
+    }
+
+    #[test]
+    fn the_preflight_resolves_what_was_never_opened_and_its_answer_is_about_the_key() {
+        let Preflight::Ask(request) = sink().preflight() else { panic!("a request") };
+        assert_eq!(
+            (request.method, request.url.as_str()),
+            ("POST", "https://events.eu.pagerduty.com/v2/enqueue")
+        );
+        let event: Value = serde_json::from_slice(&request.body).unwrap();
+        let expected = json!({ "routing_key": KEY, "event_action": "resolve", "dedup_key": NEVER_OPENED });
+        assert_eq!(event, expected);
+        let read = |status, body: &str| {
+            sink().standing(&Answer { status, retry_after: None, body: body.to_owned() })
+        };
+        assert_eq!(read(202, ""), Standing::Accepted { says: "accepts the key" });
+        let invalid = r#"{"status":"invalid event","errors":["Invalid routing key"]}"#;
+        let Standing::Refused { says, hint } = read(400, invalid) else { panic!("it is refused") };
+        assert!(says.starts_with("refuses the key: ") && says.contains("Invalid routing key"), "{says}");
+        assert!(hint.contains("Events API v2"), "{hint}");
+        for status in [200, 302, 404, 429, 500] {
+            assert!(matches!(read(status, ""), Standing::Unclear { .. }), "{status}");
+        }
     }
 
     #[test]

@@ -9,9 +9,13 @@ use serde_json::{Value, json};
 
 use crate::notify::address::{Key, Url};
 use crate::notify::pagerduty::{
-    CLIENT, MOST_KEY_BYTES, NAME, PER_MINUTE, details, lifetime, post, receive_as, summary, within_limit,
+    CLIENT, MOST_KEY_BYTES, NAME, NEVER_OPENED, PER_MINUTE, details, lifetime, post, receive_as, standing,
+    summary, within_limit,
 };
+use crate::notify::preflight::{Preflight, Standing};
 use crate::notify::{Action, Alert, Answer, Notice, Notifier, Reception, Transmission, receive, text};
+
+const CREATE_EVENT: &str = "/generic/2010-04-15/create_event.json";
 
 /// An integration of the Events API v1.
 #[derive(Debug, Clone)]
@@ -27,14 +31,18 @@ impl PagerDutyV1 {
         Self { key, base }
     }
 
+    fn resolve(&self, key: &str) -> Value {
+        json!({
+            "service_key": self.key.expose(),
+            "event_type": "resolve",
+            "incident_key": key,
+        })
+    }
+
     fn event(&self, alert: &Alert, detail_chars: usize) -> Value {
         let key = text::key(&alert.dedup_key, MOST_KEY_BYTES);
         if alert.action == Action::Resolve {
-            return json!({
-                "service_key": self.key.expose(),
-                "event_type": "resolve",
-                "incident_key": key,
-            });
+            return self.resolve(&key);
         }
         let mut details = details(alert, detail_chars);
         // v1 has no field for how bad it is.
@@ -62,7 +70,7 @@ impl Notifier for PagerDutyV1 {
     fn render(&self, notice: &Notice) -> Vec<Transmission> {
         let Notice::Alert(alert) = notice else { return Vec::new() };
         let body = within_limit(|detail_chars| self.event(alert, detail_chars));
-        vec![post(self.base.join("/generic/2010-04-15/create_event.json"), body)]
+        vec![Transmission::Http(post(self.base.join(CREATE_EVENT), body))]
     }
 
     fn receive(&self, answer: &Answer) -> Reception {
@@ -76,6 +84,15 @@ impl Notifier for PagerDutyV1 {
 
     fn per_minute(&self) -> Option<u32> {
         Some(PER_MINUTE)
+    }
+
+    fn preflight(&self) -> Preflight {
+        let event = self.resolve(NEVER_OPENED).to_string();
+        Preflight::Ask(post(self.base.join(CREATE_EVENT), event.into_bytes()))
+    }
+
+    fn standing(&self, answer: &Answer) -> Standing {
+        standing(answer, self.receive(answer), "v1")
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -140,13 +157,28 @@ mod tests {
     fn success_is_200_and_403_is_the_rate_limit() {
         let received = |status| sink().receive(&Answer { status, retry_after: None, body: String::new() });
         assert_eq!(received(200), Reception::Accepted);
-        for status in [202, 403, 429, 500] {
+        for status in [202, 302, 403, 429, 500] {
             assert!(matches!(received(status), Reception::Later { .. }), "{status}");
         }
-        for status in [301, 400, 401, 404] {
+        for status in [400, 401, 404] {
             assert!(matches!(received(status), Reception::Refused { .. }), "{status}");
         }
         assert_eq!(sink().per_minute(), Some(120));
+    }
+
+    #[test]
+    fn the_preflight_resolves_what_was_never_opened() {
+        let Preflight::Ask(request) = sink().preflight() else { panic!("a request") };
+        assert!(request.url.ends_with("/generic/2010-04-15/create_event.json"), "{}", request.url);
+        let event: Value = serde_json::from_slice(&request.body).unwrap();
+        let expected = json!({ "service_key": KEY, "event_type": "resolve", "incident_key": NEVER_OPENED });
+        assert_eq!(event, expected);
+        let read = |status| sink().standing(&Answer { status, retry_after: None, body: String::new() });
+        assert_eq!(read(200), Standing::Accepted { says: "accepts the key" });
+        assert!(matches!(read(400), Standing::Refused { .. }));
+        for status in [202, 403, 500] {
+            assert!(matches!(read(status), Standing::Unclear { .. }), "{status}: 403 is the rate limit here");
+        }
     }
 
     #[test]

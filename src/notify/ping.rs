@@ -1,5 +1,5 @@
 //! A ping as healthchecks.io and what speaks like it want them: a word when a run begins, and one when it is over. The
-//! other side raises the alarm when none comes.
+//! other side raises the alarm when none comes. It has one state, whatever the number of probes: it is told of all together.
 //!
 //! Owns the addresses, the id of a run in them, and the body, which is the last of the output. The address is the key.
 
@@ -10,8 +10,10 @@ use uuid::{Builder, Uuid};
 
 use crate::notify::address::Url;
 use crate::notify::configured::{self, Given};
-use crate::notify::{Answer, HttpRequest, Notice, Notifier, Reception, Transmission, metrics, receive, text};
-use crate::probe::{ProbeRun, Verdict};
+use crate::notify::overall::Overall;
+use crate::notify::preflight::Preflight;
+use crate::notify::{Answer, HttpRequest, Notice, Notifier, Reception, Transmission, receive, text};
+use crate::probe::Verdict;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -41,7 +43,7 @@ impl Ping {
         vec![Transmission::Http(HttpRequest {
             method: "POST",
             url: self.base.join_with(path, &format!("rid={}", run_uuid(run))),
-            headers: vec![("content-type", "text/plain; charset=utf-8".to_owned())],
+            headers: vec![("content-type".into(), "text/plain; charset=utf-8".to_owned())],
             body: body.into_bytes(),
         })]
     }
@@ -70,16 +72,16 @@ impl Notifier for Ping {
     fn lifetime(&self, notice: &Notice) -> Option<Duration> {
         match notice {
             Notice::Started { .. } => Some(START_AGE),
-            Notice::Finished { .. } => Some(metrics::lifetime(notice, END_AGE)),
-            Notice::Attempted { .. } | Notice::Alert(_) => None,
+            Notice::Overall(_) => Some(END_AGE),
+            Notice::Attempted { .. } | Notice::Finished { .. } | Notice::Alert(_) => None,
         }
     }
 
     fn render(&self, notice: &Notice) -> Vec<Transmission> {
         match notice {
             Notice::Started { run, .. } => self.post("/start", run, String::new()),
-            Notice::Finished { run, .. } => self.post(path(run.verdict()), &run.id, body(run)),
-            Notice::Attempted { .. } | Notice::Alert(_) => Vec::new(),
+            Notice::Overall(overall) => self.post(path(overall.verdict), &overall.run, body(overall)),
+            Notice::Attempted { .. } | Notice::Finished { .. } | Notice::Alert(_) => Vec::new(),
         }
     }
 
@@ -87,6 +89,8 @@ impl Notifier for Ping {
     fn receive(&self, answer: &Answer) -> Reception {
         let said = answer.body.trim_start();
         match receive(answer) {
+            // Whoever takes pings may say so with a page.
+            Reception::Later { .. } if (200..=299).contains(&answer.status) => Reception::Accepted,
             Reception::Accepted if said.starts_with("OK (not found)") => {
                 Reception::Refused { reason: "there is no check at this address".to_owned() }
             }
@@ -96,6 +100,11 @@ impl Notifier for Ping {
             }
             reception => reception,
         }
+    }
+
+    /// Whatever is asked at this address, also by GET, is a ping.
+    fn preflight(&self) -> Preflight {
+        Preflight::Connect { to: self.base.clone(), because: "a request would count as a ping" }
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -112,10 +121,10 @@ const fn path(verdict: Verdict) -> &'static str {
 }
 
 /// The summary, and as much of the end of the output as there is room for.
-fn body(run: &ProbeRun) -> String {
-    let summary = text::one_line(run.summary());
-    let summary = text::cut_chars(&summary, MOST_SUMMARY_CHARS).into_owned();
-    let output = run.attempts.last().map(|attempt| text::lines(&attempt.seen.output)).unwrap_or_default();
+fn body(overall: &Overall) -> String {
+    let lines: Vec<String> = overall.lines.iter().map(|line| text::one_line(line)).collect();
+    let summary = text::cut_chars(&lines.join("\n"), MOST_SUMMARY_CHARS).into_owned();
+    let output = text::lines(&overall.output);
     let room = MOST_BODY_BYTES.saturating_sub(summary.len() + 2);
     match text::tail(output.trim_end(), room) {
         "" => summary,
@@ -162,7 +171,7 @@ mod tests {
     fn each_verdict_has_its_address_and_all_have_the_id_of_the_run() {
         let path = |notice: &Notice| posted(notice).0;
         assert_eq!(path(&sample::started()), format!("/start?{RID}"));
-        let finished = |verdict| path(&sample::finished(verdict, None));
+        let finished = |verdict| path(&sample::overall(verdict));
         assert_eq!(finished(Verdict::Failed), format!("/fail?{RID}"));
         assert_eq!(finished(Verdict::Errored), format!("/125?{RID}"));
         for verdict in [Verdict::Passed, Verdict::Warning, Verdict::PassedOnRetry, Verdict::CleanupFailed] {
@@ -173,12 +182,12 @@ mod tests {
     #[test]
     fn the_body_is_the_summary_and_the_last_of_the_output() {
         assert_eq!(posted(&sample::started()).1, "");
-        let body = posted(&sample::finished(Verdict::Failed, None)).1;
+        let body = posted(&sample::overall(Verdict::Failed)).1;
         assert_eq!(body, "expected status 200, got Critical\n\nfirst line\nlast line");
-        assert_eq!(posted(&sample::finished(Verdict::Errored, None)).1, "there is no such command");
+        assert_eq!(posted(&sample::overall(Verdict::Errored)).1, "there is no such command");
         let mut run = sample::run(Verdict::Failed);
         run.attempts.last_mut().unwrap().seen.output = "a line\n".repeat(10_000) + "the end\n";
-        let body = posted(&Notice::Finished { run, changed_from: None }).1;
+        let body = posted(&sample::overall_of(&run)).1;
         assert!(body.len() <= 10_000 && body.ends_with("\na line\nthe end"));
     }
 
@@ -202,14 +211,22 @@ mod tests {
     }
 
     #[test]
-    fn attempts_and_alerts_are_not_for_it_and_its_address_is_a_secret() {
-        for notice in [sample::attempted(State::Ok), sample::alert()] {
+    fn attempts_single_runs_and_alerts_are_not_for_it_and_its_address_is_a_secret() {
+        for notice in [sample::attempted(State::Ok), sample::finished(Verdict::Failed, None), sample::alert()]
+        {
             assert_eq!(sink().lifetime(&notice), None);
             assert!(sink().render(&notice).is_empty());
         }
         assert_eq!(sink().lifetime(&sample::started()), Some(Duration::from_mins(5)));
         assert!(!format!("{:?}", sink()).contains("0123"));
         assert!(sink().secrets().contains(&"0123abcd-0123-4abc-8abc-0123456789ab".to_owned()));
+    }
+
+    #[test]
+    fn its_preflight_is_a_connection_alone_since_a_request_would_count() {
+        let expected =
+            Preflight::Connect { to: Url::parse(CHECK).unwrap(), because: "a request would count as a ping" };
+        assert!(sink().preflight() == expected);
     }
 
     proptest! {

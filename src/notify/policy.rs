@@ -49,6 +49,8 @@ pub struct Policy {
     pub silences: Vec<Silence>,
     /// Who is told after how many bad runs. All sinks at once where empty.
     pub escalation: Vec<Stage>,
+    /// Kinds of sinks that there are, where that is known. A stage of others tells nobody, and does not count as told.
+    pub reached: Option<BTreeSet<String>>,
     /// Whether a state outlives a run. Where it does not, nothing can be counted: thresholds, flapping, reminders and
     /// stages do not apply, every run that fails is told to all, and every run that passes sends the resolves.
     pub has_lasting_state: bool,
@@ -94,6 +96,7 @@ impl Default for Policy {
             severities: Severities::default(),
             silences: Vec::new(),
             escalation: Vec::new(),
+            reached: None,
             has_lasting_state: true,
         }
     }
@@ -106,6 +109,13 @@ impl Policy {
         is_silenced(&self.silences, now)
     }
 
+    /// Takes the kinds out of a stage that there are not. Whether it still tells anybody.
+    fn reaches_any(&self, stage: &mut Stage) -> bool {
+        let (Some(reached), false) = (&self.reached, stage.sinks.is_empty()) else { return true };
+        stage.sinks.retain(|kind| reached.contains(kind));
+        !stage.sinks.is_empty()
+    }
+
     fn terms(&self, subject: Subject, severity: Severity, now: i64) -> Terms {
         let (failures, successes) = match subject {
             Subject::Target => (self.failure_threshold, self.success_threshold),
@@ -114,7 +124,7 @@ impl Policy {
         let mut stages =
             if self.escalation.is_empty() { vec![Stage::default()] } else { self.escalation.clone() };
         let is_told = self.told.contains(&subject);
-        stages.retain(|stage| is_told && severity >= stage.least);
+        stages.retain_mut(|stage| is_told && severity >= stage.least && self.reaches_any(stage));
         Terms {
             failures,
             successes,
@@ -164,6 +174,13 @@ impl ProbeState {
             Subject::Harness => Some(&self.harness),
             Subject::NoNews => Some(&self.no_news),
             Subject::Engine | Subject::Sink => None,
+        }
+    }
+
+    /// Takes for untold what was told: whoever was told may have been told since that it is over.
+    pub fn doubt_what_was_told(&mut self) {
+        for (_, condition) in self.conditions() {
+            condition.doubt_what_was_told();
         }
     }
 
@@ -276,7 +293,25 @@ pub fn engine(
     trouble: Option<&str>,
     now: i64,
 ) -> Vec<Alert> {
-    surroundings(policy, condition, Subject::Engine, &surrounding("engine", engine, host), trouble, now)
+    let engine = surrounding(condition, "engine", engine, host);
+    let evidence = trouble
+        .map_or(Evidence::Good, |reason| Evidence::Bad(Seen::trouble(Subject::Engine, &engine, reason)));
+    surroundings(policy, condition, Subject::Engine, engine, evidence, now)
+}
+
+/// Closes what is open of an engine that `host` follows no more.
+pub fn leave_engine(
+    policy: &Policy,
+    condition: &mut Condition,
+    engine: &str,
+    host: &str,
+    now: i64,
+) -> Vec<Alert> {
+    let nothing_is_told = Policy { told: BTreeSet::new(), ..policy.clone() };
+    let engine = surrounding(condition, "engine", engine, host);
+    let alerts = surroundings(&nothing_is_told, condition, Subject::Engine, engine, Evidence::None, now);
+    *condition = Condition::default();
+    alerts
 }
 
 /// A sink that `host` tells things to takes them, or does not for the reason in `trouble`.
@@ -288,32 +323,33 @@ pub fn sink(
     trouble: Option<&str>,
     now: i64,
 ) -> Vec<Alert> {
-    surroundings(policy, condition, Subject::Sink, &surrounding("sink", sink, host), trouble, now)
+    let sink = surrounding(condition, "sink", sink, host);
+    let evidence =
+        trouble.map_or(Evidence::Good, |reason| Evidence::Bad(Seen::trouble(Subject::Sink, &sink, reason)));
+    surroundings(policy, condition, Subject::Sink, sink, evidence, now)
 }
 
-fn surrounding(kind: &str, name: &str, host: &str) -> Identity {
-    Identity { name: name.to_owned(), kind: kind.to_owned(), host: host.to_owned(), tags: Vec::new() }
+/// What an incident of an engine or a sink is about. The host may be called otherwise by now: an incident that is open ends
+/// under the key that it began under.
+fn surrounding(condition: &Condition, kind: &str, name: &str, host: &str) -> Identity {
+    let host = condition.host.as_deref().unwrap_or(host).to_owned();
+    Identity { name: name.to_owned(), kind: kind.to_owned(), host, tags: Vec::new() }
 }
 
 fn surroundings(
     policy: &Policy,
     condition: &mut Condition,
     subject: Subject,
-    identity: &Identity,
-    trouble: Option<&str>,
+    identity: Identity,
+    evidence: Evidence,
     now: i64,
 ) -> Vec<Alert> {
-    let told = Told {
-        subject,
-        probe: identity,
-        severity: policy.severities.of(subject, &identity.kind),
-        run: "",
-        now,
-    };
-    let evidence =
-        trouble.map_or(Evidence::Good, |reason| Evidence::Bad(Seen::trouble(subject, identity, reason)));
-    let words = condition.step(evidence, &policy.terms(subject, told.severity, now), now);
-    words.into_iter().map(|word| told.alert(word)).collect()
+    let severity = policy.severities.of(subject, &identity.kind);
+    let told = Told { subject, probe: &identity, severity, run: "", now };
+    let words = condition.step(evidence, &policy.terms(subject, severity, now), now);
+    let alerts = words.into_iter().map(|word| told.alert(word)).collect();
+    condition.host = condition.is_open().then_some(identity.host);
+    alerts
 }
 
 /// A value that a newer version wrote and this one does not know is none.

@@ -8,10 +8,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::notify::configured::{self, Given, Tags};
+use crate::notify::configured::{self, Given};
 use crate::notify::metrics::{self, UnifiedTags};
+use crate::notify::preflight::Preflight;
 use crate::notify::{Notice, Notifier, Transmission, text};
-use crate::probe::ProbeRun;
+use crate::probe::{Identity, Measurement, ProbeRun, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -59,12 +60,44 @@ const FAMILIES: [Family; 6] = [SUCCESS, STATE, ATTEMPTS, DURATION, LAST_RUN, MEA
 /// Values by family and labels: of two with the same labels the last.
 type Samples = BTreeMap<(&'static str, String), f64>;
 
+/// What is told of a probe: its last run.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// Which probe.
+    pub probe: &'a Identity,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// Attempts that passed, and those that did not.
+    pub attempts: (usize, usize),
+    /// How long it took.
+    pub seconds: f64,
+    /// When it was over, in Unix seconds.
+    pub ended_at: i64,
+    /// What the last attempt measured.
+    pub measurements: &'a [Measurement],
+}
+
+impl<'a> From<&'a ProbeRun> for Told<'a> {
+    fn from(run: &'a ProbeRun) -> Self {
+        let passed = run.passed();
+        let last = run.attempts.last();
+        Self {
+            probe: &run.probe,
+            verdict: run.verdict(),
+            attempts: (passed, run.attempts.len() - passed),
+            seconds: run.seconds,
+            ended_at: metrics::ended_at(run.started_at, run.seconds),
+            measurements: last.map(|last| last.seen.measurements.as_slice()).unwrap_or_default(),
+        }
+    }
+}
+
 /// The text for the last run of each probe. Of two runs with the same labels the last one counts.
 #[must_use]
-pub fn exposition<'a>(runs: impl IntoIterator<Item = &'a ProbeRun>, tags: &UnifiedTags) -> String {
+pub fn exposition<'a, T: Into<Told<'a>>>(runs: impl IntoIterator<Item = T>, tags: &UnifiedTags) -> String {
     let mut samples = Samples::new();
     for run in runs {
-        add(&mut samples, run, tags);
+        add(&mut samples, &run.into(), tags);
     }
     let mut text = String::new();
     for family in FAMILIES {
@@ -82,22 +115,21 @@ pub fn exposition<'a>(runs: impl IntoIterator<Item = &'a ProbeRun>, tags: &Unifi
     text
 }
 
-fn add(samples: &mut Samples, run: &ProbeRun, tags: &UnifiedTags) {
-    let labels = labels(run, tags);
+fn add(samples: &mut Samples, told: &Told<'_>, tags: &UnifiedTags) {
+    let labels = labels(told.probe, tags);
     let mut add = |family: &Family, more: &[(&str, &str)], value: f64| {
         if value.is_finite() {
             samples.insert((family.name, written(&labels, more)), value);
         }
     };
-    let verdict = run.verdict();
-    add(&SUCCESS, &[], if verdict.is_pass() { 1.0 } else { 0.0 });
-    add(&STATE, &[], f64::from(verdict.state().number()));
-    let passed = run.attempts.iter().filter(|attempt| attempt.seen.state.is_pass()).count();
+    add(&SUCCESS, &[], if told.verdict.is_pass() { 1.0 } else { 0.0 });
+    add(&STATE, &[], f64::from(told.verdict.state().number()));
+    let (passed, failed) = told.attempts;
     add(&ATTEMPTS, &[("result", "success")], count(passed));
-    add(&ATTEMPTS, &[("result", "failure")], count(run.attempts.len() - passed));
-    add(&DURATION, &[], run.seconds);
-    add(&LAST_RUN, &[], seconds(metrics::ended_at(run.started_at, run.seconds)));
-    for measured in run.attempts.last().map(metrics::measured).unwrap_or_default() {
+    add(&ATTEMPTS, &[("result", "failure")], count(failed));
+    add(&DURATION, &[], told.seconds);
+    add(&LAST_RUN, &[], seconds(told.ended_at));
+    for measured in metrics::measured(told.measurements) {
         let unit = label_value(&measured.unit);
         add(&MEASUREMENT, &[("measure", &measured.name), ("unit", &unit)], measured.value);
     }
@@ -108,17 +140,17 @@ fn count(number: usize) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact for the next hundred million years")]
-const fn seconds(at: i64) -> f64 {
+pub(crate) const fn seconds(at: i64) -> f64 {
     at as f64
 }
 
 /// Labels of all metrics of a run, each name once.
-fn labels(run: &ProbeRun, tags: &UnifiedTags) -> Vec<(String, String)> {
-    let own = [("probe", &run.probe.name), ("host", &run.probe.host), ("type", &run.probe.kind)];
+fn labels(probe: &Identity, tags: &UnifiedTags) -> Vec<(String, String)> {
+    let own = [("probe", &probe.name), ("host", &probe.host), ("type", &probe.kind)];
     let mut labels: Vec<(String, String)> =
         own.into_iter().map(|(name, value)| (name.to_owned(), label_value(value))).collect();
     let mut seen: BTreeSet<String> = RESERVED.into_iter().map(str::to_owned).collect();
-    for (key, value) in metrics::pairs(tags, &run.probe) {
+    for (key, value) in metrics::pairs(tags, probe) {
         let value = label_value(&value);
         if let Some(name) = label_name(&key).filter(|_| !value.is_empty())
             && seen.insert(name.clone())
@@ -154,6 +186,17 @@ fn written(labels: &[(String, String)], more: &[(&str, &str)]) -> String {
     pairs.map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect::<Vec<_>>().join(",")
 }
 
+/// A name with its labels, whose values are cut and escaped.
+#[must_use]
+pub fn labelled(name: &str, labels: &[(&str, &str)]) -> String {
+    if labels.is_empty() {
+        return name.to_owned();
+    }
+    let labels: Vec<(String, String)> =
+        labels.iter().map(|(name, value)| ((*name).to_owned(), label_value(value))).collect();
+    format!("{name}{{{}}}", written(&labels, &[]))
+}
+
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -173,30 +216,20 @@ impl Textfile {
     }
 }
 
-/// Prometheus: files for the textfile collector of a node exporter.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping with textfile")]
-#[schemars(rename = "Prometheus")]
-pub(super) struct Settings {
-    /// Directory that the collector reads, which must exist.
-    textfile: String,
-    /// Tags of all metrics: team:shop. Those of `DD_TAGS` where absent.
-    #[serde(default)]
-    tags: Option<Tags>,
-    /// The tag env. `DD_ENV` where absent.
-    #[serde(default)]
-    env: Option<String>,
-    /// The tag service. `DD_SERVICE` where absent.
-    #[serde(default)]
-    service: Option<String>,
-    /// The tag version. `DD_VERSION` where absent.
-    #[serde(default)]
-    version: Option<String>,
+configured::tagged! {
+    /// Prometheus: files for the textfile collector of a node exporter.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields, expecting = "a mapping with textfile")]
+    #[schemars(rename = "Prometheus")]
+    pub(super) struct Settings {
+        /// Directory that the collector reads, which must exist.
+        textfile: String,
+    }
 }
 
 impl configured::Settings for Settings {
-    fn sinks(self, given: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
-        let tags = configured::tags(self.tags, [self.env, self.service, self.version], given);
+    fn sinks(mut self, given: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        let tags = self.unified_tags(given);
         if self.textfile.is_empty() {
             return Err("textfile: expected a directory".to_owned());
         }
@@ -217,6 +250,10 @@ impl Notifier for Textfile {
         let Notice::Finished { run, .. } = notice else { return Vec::new() };
         let path = self.directory.join(file_name(run));
         vec![Transmission::File { path, bytes: exposition([run], &self.tags).into_bytes() }]
+    }
+
+    fn preflight(&self) -> Preflight {
+        Preflight::Directory { path: self.directory.clone() }
     }
 
     fn secrets(&self) -> Vec<String> {

@@ -10,10 +10,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::notify::address::Url;
-use crate::notify::configured::{self, Given, Tags};
+use crate::notify::configured::{self, Given};
 use crate::notify::metrics::{self, UnifiedTags};
+use crate::notify::preflight::{Preflight, Standing, standing};
 use crate::notify::prometheus::{CONTENT_TYPE, exposition, label_value};
-use crate::notify::{HttpRequest, Notice, Notifier, Transmission};
+use crate::notify::{Answer, HttpRequest, Notice, Notifier, Transmission};
 use crate::probe::Identity;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -47,33 +48,23 @@ impl Pushgateway {
     }
 }
 
-/// Pushgateway of Prometheus: the last run of each probe.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping with url")]
-#[schemars(rename = "Pushgateway")]
-pub(super) struct Settings {
-    /// Its address.
-    url: Url,
-    /// Name of the job; `docker_test` where absent.
-    #[serde(default)]
-    job: Option<String>,
-    /// Tags of all metrics: team:shop. Those of `DD_TAGS` where absent.
-    #[serde(default)]
-    tags: Option<Tags>,
-    /// The tag env. `DD_ENV` where absent.
-    #[serde(default)]
-    env: Option<String>,
-    /// The tag service. `DD_SERVICE` where absent.
-    #[serde(default)]
-    service: Option<String>,
-    /// The tag version. `DD_VERSION` where absent.
-    #[serde(default)]
-    version: Option<String>,
+configured::tagged! {
+    /// Pushgateway of Prometheus: the last run of each probe.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields, expecting = "a mapping with url")]
+    #[schemars(rename = "Pushgateway")]
+    pub(super) struct Settings {
+        /// Its address.
+        url: Url,
+        /// Name of the job; `docker_test` where absent.
+        #[serde(default)]
+        job: Option<String>,
+    }
 }
 
 impl configured::Settings for Settings {
-    fn sinks(self, given: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
-        let tags = configured::tags(self.tags, [self.env, self.service, self.version], given);
+    fn sinks(mut self, given: Given<'_>) -> Result<Vec<Box<dyn Notifier>>, String> {
+        let tags = self.unified_tags(given);
         let job = self.job.as_deref().unwrap_or(DEFAULT_JOB);
         Ok(vec![Box::new(Pushgateway::new(self.url, job, tags))])
     }
@@ -93,9 +84,25 @@ impl Notifier for Pushgateway {
         vec![Transmission::Http(HttpRequest {
             method: "PUT",
             url: self.base.join(&self.group(&run.probe)),
-            headers: vec![("content-type", CONTENT_TYPE.to_owned())],
+            headers: vec![("content-type".into(), CONTENT_TYPE.to_owned())],
             body: exposition([run], &self.tags).into_bytes(),
         })]
+    }
+
+    fn preflight(&self) -> Preflight {
+        let url = self.base.join("/-/ready");
+        Preflight::Ask(HttpRequest { method: "GET", url, headers: Vec::new(), body: Vec::new() })
+    }
+
+    fn standing(&self, answer: &Answer) -> Standing {
+        match standing(self.receive(answer), "is ready") {
+            Standing::Refused { says, .. } if answer.status == 404 => Standing::Unclear {
+                says,
+                hint: "a Pushgateway has /-/ready: is the address right, and does all of it pass the proxy?"
+                    .to_owned(),
+            },
+            standing => standing,
+        }
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -142,7 +149,7 @@ mod tests {
         let rendered = sink().render(notice);
         let [Transmission::Http(request)] = rendered.as_slice() else { panic!("one request") };
         assert_eq!(request.method, "PUT");
-        assert_eq!(request.headers, [("content-type", CONTENT_TYPE.to_owned())]);
+        assert_eq!(request.headers, [("content-type".into(), CONTENT_TYPE.to_owned())]);
         let path = request.url.strip_prefix("http://user:s3cr3t@push.example:9091/prefix").unwrap();
         (path.to_owned(), String::from_utf8(request.body.clone()).unwrap())
     }
@@ -172,6 +179,18 @@ mod tests {
         }
         assert!(!format!("{:?}", sink()).contains("s3cr3t"));
         assert_eq!(sink().secrets(), ["s3cr3t"]);
+    }
+
+    #[test]
+    fn it_is_asked_whether_it_is_ready() {
+        let Preflight::Ask(request) = sink().preflight() else { panic!("a request") };
+        assert_eq!(request.method, "GET");
+        assert_eq!(request.url, "http://user:s3cr3t@push.example:9091/prefix/-/ready");
+        let read = |status| sink().standing(&Answer { status, retry_after: None, body: String::new() });
+        assert_eq!(read(200), Standing::Accepted { says: "is ready" });
+        assert!(matches!(read(401), Standing::Refused { .. }));
+        assert!(matches!(read(404), Standing::Unclear { .. }));
+        assert!(matches!(read(503), Standing::Unclear { .. }));
     }
 
     proptest! {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use crate::notify::overall::Standings;
 use crate::notify::{Action, Alert, Notice, Severity, Subject};
 use crate::probe::{Attempt, Cleanup, Identity, Measurement, Observation, ProbeRun, State, Verdict};
 
@@ -67,6 +68,15 @@ pub(crate) fn finished(verdict: Verdict, changed_from: Option<Verdict>) -> Notic
     Notice::Finished { run: run(verdict), changed_from }
 }
 
+/// What a job of one probe comes to.
+pub(crate) fn overall(verdict: Verdict) -> Notice {
+    overall_of(&run(verdict))
+}
+
+pub(crate) fn overall_of(run: &ProbeRun) -> Notice {
+    Notice::Overall(Standings::of_job(1).take(run, false).unwrap())
+}
+
 pub(crate) fn alert() -> Notice {
     Notice::Alert(trigger())
 }
@@ -125,7 +135,9 @@ pub(crate) fn everywhere(text: &str) -> Vec<Notice> {
     alert.dedup_key = text.to_owned();
     alert.details =
         BTreeMap::from([(text.to_owned(), text.to_owned()), ("output".to_owned(), text.to_owned())]);
+    let overall = overall_of(&run);
     vec![
+        overall,
         Notice::Started { run: text.to_owned(), probe: probe.clone(), at: AT },
         Notice::Attempted { run: text.to_owned(), probe, attempt },
         Notice::Finished { run, changed_from: Some(Verdict::Passed) },

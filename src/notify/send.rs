@@ -3,7 +3,9 @@
 //! Owns connections and how long they may take. TLS is always verified, no redirect is followed, and of an answer only
 //! the beginning is read. Knows no sink; what it says of a failure names the host and nothing else of an address.
 
+mod clock;
 mod http;
+mod preflight;
 mod retry_after;
 mod socket;
 mod tls;
@@ -15,11 +17,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::Resolve;
+use rustls::ClientConfig;
+use tempfile::NamedTempFile;
 
 use super::{Answer, Transmission};
 use crate::environment::Environment;
 use crate::error::{Category, Diagnose};
+pub use preflight::Tried;
 pub use tls::{RootsError, authorities};
 
 /// How long a connection may take to be made.
@@ -81,13 +87,16 @@ impl Diagnose for SendError {
 pub struct Sender {
     client: reqwest::Client,
     names: Arc<dyn Resolve>,
+    trust: Arc<ClientConfig>,
+    proxies: Arc<Matcher>,
 }
 
 impl Sender {
     /// Reads the certificate authorities and takes note of the proxies in `env`. Names are looked up by `names`.
     pub fn new(env: &Environment, names: Arc<dyn Resolve>) -> Result<Self, SendError> {
-        let client = http::client(env, Arc::clone(&names))?;
-        Ok(Self { client, names })
+        let trust = tls::config(env)?;
+        let client = http::client(env, Arc::clone(&names), trust.clone())?;
+        Ok(Self { client, names, trust: Arc::new(trust), proxies: Arc::new(http::matcher(env)) })
     }
 
     /// Sends once, within a quarter of a minute.
@@ -122,12 +131,16 @@ async fn replace(path: PathBuf, bytes: Vec<u8>) -> Sent {
 
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A collector that takes every `*.prom` leaves this alone.
-    let mut file = tempfile::Builder::new().prefix(".docker-test-").suffix(".tmp").tempfile_in(directory)?;
+    let mut file = aside(directory)?;
     file.write_all(bytes)?;
     // It is there to be read by another user's program.
     file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
     file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// A file that a collector which takes every `*.prom` leaves alone. It goes unless it is given a name.
+fn aside(directory: &Path) -> std::io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(".docker-test-").suffix(".tmp").tempfile_in(directory)
 }
 
 /// What a library wraps around the cause says nothing to a person, and may hold an address with a key.
@@ -140,6 +153,6 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
 }
 
 #[cfg(test)]
-pub(in crate::notify) mod loopback;
+pub(crate) mod loopback;
 #[cfg(test)]
-pub(in crate::notify) mod tests;
+pub(crate) mod tests;

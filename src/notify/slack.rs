@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 
 use crate::notify::address::Url;
 use crate::notify::configured::{self, Given};
-use crate::notify::{Action, Alert, HttpRequest, Notice, Notifier, Severity, Subject, Transmission, text};
+use crate::notify::preflight::{Preflight, Standing, later, standing};
+use crate::notify::{
+    Action, Alert, Answer, HttpRequest, Notice, Notifier, Reception, Severity, Subject, Transmission, text,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -23,6 +26,10 @@ const MOST_FIELDS: usize = 10;
 /// Of the text that stands in notifications. Escaped it is at most five times as long, and Slack takes 40,000.
 const MOST_FALLBACK_CHARS: usize = 3000;
 
+/// What is said to a message without a text by a webhook that is alive: Slack's words, and Mattermost's.
+const NO_MESSAGE: [&str; 4] =
+    ["no_text", "invalid_payload", "missing_text_or_fallback_or_attachments", "No text specified"];
+
 /// An incoming webhook.
 #[derive(Debug, Clone)]
 pub struct Slack {
@@ -34,6 +41,15 @@ impl Slack {
     #[must_use]
     pub const fn new(webhook: Url) -> Self {
         Self { webhook }
+    }
+
+    fn post(&self, body: &Value) -> HttpRequest {
+        HttpRequest {
+            method: "POST",
+            url: self.webhook.whole(),
+            headers: vec![("content-type".into(), "application/json".to_owned())],
+            body: body.to_string().into_bytes(),
+        }
     }
 }
 
@@ -66,16 +82,36 @@ impl Notifier for Slack {
 
     fn render(&self, notice: &Notice) -> Vec<Transmission> {
         let Notice::Alert(alert) = notice else { return Vec::new() };
-        vec![Transmission::Http(HttpRequest {
-            method: "POST",
-            url: self.webhook.whole(),
-            headers: vec![("content-type", "application/json".to_owned())],
-            body: message(alert).to_string().into_bytes(),
-        })]
+        vec![Transmission::Http(self.post(&message(alert)))]
     }
 
     fn per_minute(&self) -> Option<u32> {
         Some(PER_MINUTE)
+    }
+
+    /// A message of nothing, which is refused and appears nowhere. How it is refused tells a webhook from none.
+    fn preflight(&self) -> Preflight {
+        Preflight::Ask(self.post(&json!({})))
+    }
+
+    fn standing(&self, answer: &Answer) -> Standing {
+        let alive = "has this webhook";
+        let said = answer.body.trim();
+        if answer.status == 400 && NO_MESSAGE.iter().any(|known| said.contains(known)) {
+            return Standing::Accepted { says: alive };
+        }
+        match self.receive(answer) {
+            // Another service that speaks Slack's language may have words of its own.
+            Reception::Refused { reason } if answer.status == 400 && !said.ends_with("_not_found") => {
+                later(&reason)
+            }
+            Reception::Refused { reason } => Standing::Refused {
+                says: format!("takes no message for this webhook: {reason}"),
+                hint: "it or its channel is gone: make a new one in Slack, under the app's incoming webhooks"
+                    .to_owned(),
+            },
+            reception => standing(reception, alive),
+        }
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -166,7 +202,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::notify::{Answer, Reception, sample};
+    use crate::notify::sample;
     use crate::probe::Verdict;
 
     const WEBHOOK: &str = "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX";
@@ -254,6 +290,35 @@ mod tests {
         assert_eq!(sink().receive(&answer(200)), Reception::Accepted);
         assert!(matches!(sink().receive(&answer(429)), Reception::Later { after: Some(_), .. }));
         assert!(matches!(sink().receive(&answer(410)), Reception::Refused { .. }));
+    }
+
+    #[test]
+    fn a_message_of_nothing_tells_a_webhook_from_none() {
+        let Preflight::Ask(request) = sink().preflight() else { panic!("a request") };
+        assert_eq!((request.method, request.url.as_str()), ("POST", WEBHOOK));
+        assert_eq!(request.body, b"{}");
+        let read = |status, body: &str| {
+            sink().standing(&Answer { status, retry_after: None, body: body.to_owned() })
+        };
+        let alive = Standing::Accepted { says: "has this webhook" };
+        for body in NO_MESSAGE {
+            assert_eq!(read(400, body), alive, "{body}");
+        }
+        let dead = [
+            (404, "no_service"),
+            (404, "no_team"),
+            (403, "invalid_token"),
+            (403, "action_prohibited"),
+            (410, "channel_is_archived"),
+            (400, "user_not_found"),
+        ];
+        for (status, body) in dead {
+            let Standing::Refused { says, hint } = read(status, body) else { panic!("{status} {body}") };
+            assert!(says.contains(body) && hint.contains("make a new one"), "{says}");
+        }
+        for (status, body) in [(302, ""), (400, "what?"), (429, ""), (503, "")] {
+            assert!(matches!(read(status, body), Standing::Unclear { .. }), "{status} {body}");
+        }
     }
 
     #[test]

@@ -13,7 +13,10 @@ pub use template::{Template, TemplateError};
 
 use crate::notify::address::{Key, Url};
 use crate::notify::configured::{self, Given};
-use crate::notify::{Action, Alert, HttpRequest, Notice, Notifier, Transmission, metrics, text};
+use crate::notify::preflight::Preflight;
+use crate::notify::{
+    Action, Alert, Answer, HttpRequest, Notice, Notifier, Reception, Transmission, metrics, receive, text,
+};
 use crate::probe::ProbeRun;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -122,9 +125,9 @@ impl Notifier for Webhook {
             _ => return Vec::new(),
         };
         let from_template = self.template.as_ref().and_then(|template| template.render(&values).ok());
-        let mut headers = vec![("content-type", "application/json".to_owned())];
+        let mut headers = vec![("content-type".into(), "application/json".to_owned())];
         if let Some(authorization) = &self.authorization {
-            headers.push(("authorization", authorization.expose().to_owned()));
+            headers.push(("authorization".into(), authorization.expose().to_owned()));
         }
         vec![Transmission::Http(HttpRequest {
             method: "POST",
@@ -132,6 +135,16 @@ impl Notifier for Webhook {
             headers,
             body: from_template.unwrap_or_else(|| values.to_string()).into_bytes(),
         })]
+    }
+
+    /// Nobody knows what it says when it has taken something: any success is its own.
+    fn receive(&self, answer: &Answer) -> Reception {
+        if (200..=299).contains(&answer.status) { Reception::Accepted } else { receive(answer) }
+    }
+
+    /// What it makes of a request is its own affair.
+    fn preflight(&self) -> Preflight {
+        Preflight::Connect { to: self.url.clone(), because: "nobody knows what a request would set off" }
     }
 
     fn secrets(&self) -> Vec<String> {

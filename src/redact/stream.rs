@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{REPLACEMENT, Redactor, Search};
+use super::{MIN_SECRET_CHARS, REPLACEMENT, Redactor, Search};
 
 /// Redacts one stream. What [`RedactStream::push`] holds back is given out by a later push or by
 /// [`RedactStream::flush`].
@@ -41,6 +41,15 @@ impl RedactStream {
         self.inside = false;
         self.covered = 0;
         rest
+    }
+
+    /// Ends a stream that may have been cut: as [`RedactStream::flush`], but what the beginning of a secret may be is
+    /// hidden, too, where it is long enough to be told from ordinary text.
+    pub fn cut(&mut self) -> Vec<u8> {
+        if self.held.len() >= MIN_SECRET_CHARS {
+            self.covered = self.held.len();
+        }
+        self.flush()
     }
 
     /// Gives out the first `decided` bytes. A secret that begins there and ends later is complete: had it been able

@@ -34,6 +34,23 @@ fn a_value_is_hidden_wherever_it_stands() {
 }
 
 #[test]
+fn a_beginning_leaves_no_part_of_a_secret_wherever_it_is_cut() {
+    let secret = "SUPERSECRETVALUE_abcdefghijklmnop_123456";
+    let redactor = redactor(&[secret]);
+    let text = format!("{} {secret} {}", "x".repeat(2 * CHUNK - 20), "y".repeat(50));
+    let hidden = |shown: &str| !(0..=secret.len() - 6).any(|at| shown.contains(&secret[at..at + 6]));
+    for cut in 2 * CHUNK - 30..text.len() {
+        let (before, after) = (&text.as_bytes()[..cut], redactor.beginning(text.as_bytes(), cut));
+        let before = redactor.beginning(before, usize::MAX);
+        assert!(hidden(&before) && hidden(&after), "{cut}: {before} {after}");
+        assert!(after.len() == cut.min(text.len() - secret.len() + 3), "{cut}");
+    }
+    assert_eq!(redactor.beginning(b"super SUPER", usize::MAX), "super SUPER", "ordinary text");
+    assert_eq!(redactor.beginning(b"super SUPERS", usize::MAX), "super ***");
+    assert_eq!(Redactor::default().beginning(b"super SUPERS", 8), "super SU");
+}
+
+#[test]
 fn short_values_are_left_alone() {
     let redactor = redactor(&["12345", "ééééé", ""]);
     assert!(redactor.is_empty());

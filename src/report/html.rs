@@ -28,7 +28,8 @@ pub struct Html;
 const NAME: &str = "html";
 
 const TEMPLATE: &str = include_str!("../../templates/report.html.jinja");
-const STYLE: &str = include_str!("../../templates/report.css");
+const STYLE: &str =
+    concat!(include_str!("../../templates/palette.css"), include_str!("../../templates/report.css"));
 const SCRIPT: &str = include_str!("../../templates/report.js");
 
 impl Exporter for Html {

@@ -5,7 +5,23 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+
+use super::Schedule;
+
+/// Slots that are looked at for the shortest time between two of them.
+const LOOKED_AT: usize = 64;
+
+/// The longest window in which every run begins before the next slot, as far as the first slots of a schedule show it.
+/// There is none where there is but one run.
+#[must_use]
+pub fn longest_window(schedule: &Schedule) -> Option<Duration> {
+    if schedule.runs() == Some(1) {
+        return None;
+    }
+    schedule.gaps(Timestamp::UNIX_EPOCH).take(LOOKED_AT).min()
+}
 
 /// How long after each of its slots the probe of this name runs: less than `window`, in whole milliseconds. Names are
 /// spread over the window as if at random, so ten thousand probes of one minute are about 167 in each second.
@@ -28,6 +44,19 @@ mod tests {
     fn the_splay_of_a_name_never_changes() {
         // A change here moves the probes of users.
         assert_eq!(offset("example.integration", Duration::from_mins(1)), Duration::from_millis(43_459));
+    }
+
+    #[test]
+    fn a_window_ends_where_the_shortest_time_between_two_slots_does() {
+        for (schedule, expected) in [
+            ("R/2026-01-01T00:00:00Z/PT1H", Some(Duration::from_hours(1))),
+            ("0 9,10 * * *", Some(Duration::from_hours(1))),
+            ("0 2 29 2 *", Some(Duration::from_hours(24 * (4 * 365 + 1)))),
+            ("R1/2026-01-01T00:00:00Z/PT1H", None),
+        ] {
+            let schedule = Schedule::parse(schedule, None, Timestamp::UNIX_EPOCH).unwrap();
+            assert_eq!(longest_window(&schedule), expected, "{schedule}");
+        }
     }
 
     #[test]

@@ -14,13 +14,16 @@ pub use missed::{Missed, MissedError};
 
 /// How late a run may begin without counting as missed.
 pub const USUAL_GRACE: Duration = Duration::from_mins(1);
+/// A clock that is set back by no more than this, or than the time between two slots, is waited for.
+pub const SET_BACK: Duration = Duration::from_hours(1);
 /// The shortest interval while failing.
 pub const LEAST_WHILE_FAILING: Duration = Duration::from_secs(1);
 
 /// When a probe runs, and what happens where that is not kept.
 ///
 /// - A slot is run once at the most. The last slot is an argument, so a clock that is set back repeats nothing: the next
-///   run is the slot after the last one, and [`Due::clock_set_back`] says how far the clock is behind it.
+///   run is the slot after the last one. Where that is too far away, [`Timetable::out_of_reach`] says so, and the caller
+///   is to reckon from now.
 /// - An interval that began before it was first seen is due at once, as in Chronos, however many slots lie before:
 ///   [`Missed::All`] does not run them. A cron line begins when it is first seen.
 /// - Missed slots do not count towards `Rn`, runs do. After the last one nothing is due any more, failing or not.
@@ -75,8 +78,6 @@ pub struct Due {
     pub first_passed_over: Option<Timestamp>,
     /// When something is due next if `slots` are run and pass; none where the schedule is over.
     pub next: Option<Timestamp>,
-    /// The last slot is this far in the future: the clock was set back, and no slot comes until it has caught up.
-    pub clock_set_back: Option<Duration>,
 }
 
 impl Timetable {
@@ -96,15 +97,12 @@ impl Timetable {
     #[must_use]
     pub fn due(&self, progress: &Progress, now: Timestamp) -> Due {
         let left = self.schedule.runs().map(|runs| runs.saturating_sub(progress.runs));
-        let clock_set_back = progress.last_slot.map(|slot| now.duration_until(slot));
-        let clock_set_back = clock_set_back.and_then(|behind| Duration::try_from(behind).ok());
         let mut due = Due {
             slots: Vec::new(),
             between_slots: false,
             through: None,
             first_passed_over: None,
             next: None,
-            clock_set_back: clock_set_back.filter(|behind| !behind.is_zero()),
         };
         if left == Some(0) {
             return due;
@@ -130,6 +128,16 @@ impl Timetable {
         due.next = next.and_then(|slot| slot.checked_add(self.splay).ok());
         self.while_failing(progress, now, &mut due);
         due
+    }
+
+    /// The last slot, where it lies so far in the future that the clock must have been ahead, or is far behind now: nothing
+    /// would be due before it.
+    #[must_use]
+    pub fn out_of_reach(&self, progress: &Progress, now: Timestamp) -> Option<Timestamp> {
+        let is_over = self.schedule.runs().is_some_and(|runs| progress.runs >= runs);
+        let slot = progress.last_slot.filter(|slot| !is_over && earlier(*slot, SET_BACK) > now)?;
+        let between = self.schedule.gaps(now).next().unwrap_or_default();
+        (earlier(slot, between) > now).then_some(slot)
     }
 
     /// When something is due next after [`Self::due`] found nothing to run, or after what it found was run.

@@ -15,15 +15,15 @@ pub(super) use parse::parse;
 use crate::redact::is_secret_name;
 
 /// The most bytes that a file may have.
-pub const MAX_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 16 << 20;
 /// The most levels of lists and mappings.
 pub(super) const MAX_DEPTH: usize = 64;
 /// The most keys and values, those that aliases repeat included.
-pub(super) const MAX_NODES: usize = 100_000;
+pub(super) const MAX_NODES: usize = 1_000_000;
 /// The most keys of one mapping.
-pub(super) const MAX_KEYS: usize = 5_000;
+pub(super) const MAX_KEYS: usize = 50_000;
 /// The most bytes of text, that which aliases repeat included.
-pub(super) const MAX_TEXT: usize = 8 << 20;
+pub(super) const MAX_TEXT: usize = 32 << 20;
 
 /// Line and column, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,7 +15,7 @@ use super::definition::Origin;
 use crate::history::HistoryError;
 use crate::history::outbox::{Backlog, Store};
 use crate::notify::policy::Silence;
-use crate::probe::{Identity, ProbeRun, Verdict};
+use crate::probe::{Identity, Measurement, ProbeRun, Verdict};
 
 /// Runs of a probe that are on the board.
 pub const RECENT: usize = 48;
@@ -21,8 +23,11 @@ pub const RECENT: usize = 48;
 /// Requests that may wait for the daemon. More are refused.
 const REQUESTS: usize = 64;
 
+/// A daemon that does not answer for so long does not answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// A run in a row of runs.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Mark {
     /// When it began, in Unix seconds.
     pub at: i64,
@@ -33,7 +38,7 @@ pub struct Mark {
 }
 
 /// The last run of a probe.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct LastRun {
     /// Its id.
     pub id: String,
@@ -45,12 +50,17 @@ pub struct LastRun {
     pub seconds: f64,
     /// How often it was tried.
     pub attempts: usize,
+    /// How many of the attempts passed.
+    pub passed: usize,
     /// One line for people. Free text of a stranger; secrets are hidden.
     pub summary: String,
+    /// What the last attempt measured.
+    #[serde(default, skip_serializing_if = "<[Measurement]>::is_empty")]
+    pub measurements: Box<[Measurement]>,
 }
 
 /// A probe as it is shown.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ProbeView {
     /// Name, type, host and tags.
     #[serde(flatten)]
@@ -80,19 +90,30 @@ pub struct ProbeView {
 }
 
 /// A silence as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SilenceView {
     /// Names it, for lifting it. Those of a file have none: they are lifted there.
     pub id: Option<String>,
     /// Which probes: a glob.
     pub probes: String,
+    /// How many of the probes that are watched now it is about.
+    pub matches: usize,
     /// From when to when, and why.
     #[serde(flatten)]
     pub silence: Silence,
 }
 
+/// A silence that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silenced {
+    /// Names it, for lifting it.
+    pub id: String,
+    /// How many of the probes that are watched now it is about.
+    pub matches: usize,
+}
+
 /// How the daemon itself does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Health {
     /// When it started, in Unix seconds.
     pub started_at: i64,
@@ -145,12 +166,17 @@ pub enum Request {
         /// From when to when, and why.
         silence: Silence,
         /// The way back, for the silence's id.
-        answer: oneshot::Sender<Result<String, RequestError>>,
+        answer: oneshot::Sender<Result<Silenced, RequestError>>,
     },
     /// End a silence before its time.
     Lift {
         /// Its id.
         id: String,
+        /// The way back.
+        answer: oneshot::Sender<Result<(), RequestError>>,
+    },
+    /// Answer, and do nothing.
+    Answer {
         /// The way back.
         answer: oneshot::Sender<Result<(), RequestError>>,
     },
@@ -162,6 +188,19 @@ pub struct Board {
     shown: Arc<RwLock<Shown>>,
     requests: mpsc::Sender<Request>,
     store: Store,
+    patience: Duration,
+}
+
+impl Request {
+    /// Nobody waits for the answer any more: who asked was told that the daemon has too much to do.
+    pub(super) fn is_given_up(&self) -> bool {
+        match self {
+            Self::Run { answer, .. } | Self::Lift { answer, .. } | Self::Answer { answer } => {
+                answer.is_closed()
+            }
+            Self::Silence { answer, .. } => answer.is_closed(),
+        }
+    }
 }
 
 /// The daemon's end.
@@ -177,7 +216,7 @@ pub struct Desk {
 pub fn board(store: Store) -> (Board, Desk) {
     let shown = Arc::new(RwLock::new(Shown::default()));
     let (sender, requests) = mpsc::channel(REQUESTS);
-    (Board { shown: Arc::clone(&shown), requests: sender, store }, Desk { shown, requests })
+    (Board { shown: Arc::clone(&shown), requests: sender, store, patience: ANSWER }, Desk { shown, requests })
 }
 
 impl Board {
@@ -215,6 +254,12 @@ impl Board {
         Ok(runs.iter().filter_map(|run| serde_json::from_str(run).ok()).collect())
     }
 
+    /// One run of a probe, so many before the newest; `None` where it is not there or cannot be read.
+    pub async fn run(&self, probe: &ProbeView, before: usize) -> Result<Option<ProbeRun>, HistoryError> {
+        let run = self.store.probe_run(probe.identity.key(), before).await?;
+        Ok(run.and_then(|run| serde_json::from_str(&run).ok()))
+    }
+
     /// What waits for the sinks, and what was lost.
     pub async fn backlog(&self) -> Result<Vec<Backlog>, HistoryError> {
         self.store.backlog().await
@@ -226,8 +271,8 @@ impl Board {
         self.ask(|answer| Request::Run { probe, answer }).await
     }
 
-    /// Pages nobody about these probes for a while, and gives the silence's id. It is kept across restarts.
-    pub async fn silence(&self, probes: &str, silence: Silence) -> Result<String, RequestError> {
+    /// Pages nobody about these probes for a while. It is kept across restarts.
+    pub async fn silence(&self, probes: &str, silence: Silence) -> Result<Silenced, RequestError> {
         let probes = probes.to_owned();
         self.ask(|answer| Request::Silence { probes, silence, answer }).await
     }
@@ -238,13 +283,21 @@ impl Board {
         self.ask(|answer| Request::Lift { id, answer }).await
     }
 
+    /// Whether the daemon is at work: its loop goes round.
+    pub async fn is_alive(&self) -> bool {
+        self.ask(|answer| Request::Answer { answer }).await.is_ok()
+    }
+
     async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, RequestError>>) -> Request,
     ) -> Result<T, RequestError> {
         let (answer, answered) = oneshot::channel();
         self.requests.try_send(request(answer)).map_err(|_| RequestError::Busy)?;
-        answered.await.unwrap_or(Err(RequestError::Busy))
+        match tokio::time::timeout(self.patience, answered).await {
+            Ok(Ok(answer)) => answer,
+            _ => Err(RequestError::Busy),
+        }
     }
 }
 
@@ -281,8 +334,8 @@ mod tests {
     use crate::notify::outbox;
 
     #[tokio::test]
-    async fn what_is_asked_for_reaches_the_daemon_and_its_answer_comes_back() {
-        let (board, mut desk) = board(outbox::in_memory(Limits::default()).unwrap());
+    async fn what_is_asked_for_reaches_the_daemon_and_its_answer_comes_back_or_nothing_does() {
+        let (mut board, mut desk) = board(outbox::in_memory(Limits::default()).unwrap());
         let daemon = async {
             let Some(Request::Run { probe, answer }) = desk.requests.recv().await else {
                 panic!("a run was asked for");
@@ -291,6 +344,10 @@ mod tests {
         };
         let (answer, ()) = tokio::join!(board.run_now("shop"), daemon);
         assert_eq!(answer, Err(RequestError::Unknown("probe shop".to_owned())));
+        // One that hangs is not alive, and does not do later what nobody waits for.
+        board.patience = Duration::from_millis(50);
+        assert!(!board.is_alive().await);
+        assert!(desk.requests.recv().await.unwrap().is_given_up());
         drop(desk);
         assert_eq!(board.run_now("shop").await, Err(RequestError::Busy));
     }

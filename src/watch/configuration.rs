@@ -3,29 +3,36 @@
 //! Owns what the three say about each other, and the errors of it, each with its place in the file. What a part looks like is
 //! [`crate::suite::document`]'s. Pure: the file has been read, and the environment is handed in.
 
+pub mod escalation;
+pub mod silences;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::definition::{Definition, Origin, Times};
-use super::silences::{SilenceRule, When};
+use super::silences::SilenceRule;
 use crate::environment::Environment;
 use crate::error::Diagnose;
 use crate::harness::entry::Defaults;
+use crate::metadata::duration::human;
 use crate::notify::configured::{Given, OfKind};
 use crate::notify::from_environment::unified_tags;
 use crate::notify::outbox::Sink;
 use crate::notify::policy::Policy;
-use crate::schedule::Schedule;
+use crate::notify::preflight::Preflight;
+use crate::redact::{Secrets, is_secret_name};
 use crate::schedule::timetable::USUAL_GRACE;
-use crate::suite::document::{Alert, Probe, SilenceEntry};
-use crate::suite::pattern::NamePattern;
+use crate::schedule::{Schedule, splay};
+use crate::suite::document::{Alert, Probe};
 use crate::suite::read::Section;
 use crate::suite::{Suite, SuiteError};
 
 /// What a file says of probes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Configured {
     /// Its probes, in the order of the file.
     pub definitions: Vec<Definition>,
@@ -37,6 +44,47 @@ pub struct Configured {
     pub silences: Vec<SilenceRule>,
     /// What works and should not stay so, with its place.
     pub warnings: Vec<String>,
+    /// Directories that sinks write into, each with its place and its sink. Nothing makes them.
+    pub directories: Vec<(String, PathBuf)>,
+    /// Keys that its checks hold.
+    secrets: Secrets,
+    /// Kinds of sinks that escalation names, each with its place.
+    escalated: Vec<escalation::Named>,
+}
+
+impl Configured {
+    /// The keys that its checks hold, those in variables of these names included.
+    #[must_use]
+    pub fn held(&self, named: &[String]) -> Secrets {
+        let is_named = |name: &str| named.iter().any(|named| named == name);
+        let mut held = self.secrets.clone();
+        for definition in self.definitions.iter().filter(|_| !named.is_empty()) {
+            held.extend(definition.probe.check.secrets(&is_named, &BTreeSet::new()));
+        }
+        held
+    }
+
+    /// Takes in which kinds of sinks there are. Escalation to others is warned of, and counts as told to nobody.
+    pub fn reach(&mut self, kinds: &BTreeSet<String>) {
+        for named in &self.escalated {
+            let advice = format!("configure {} under `notify`, or escalate to another kind", named.kind);
+            self.warnings.extend(named.warning(kinds).map(|warning| format!("{warning}; {advice}")));
+        }
+        let mut reaching: Vec<(Arc<Policy>, Arc<Policy>)> = Vec::new();
+        let mut of = |policy: &Arc<Policy>| {
+            let known = reaching.iter().find(|(before, _)| Arc::ptr_eq(before, policy));
+            if let Some((_, after)) = known {
+                return Arc::clone(after);
+            }
+            let after = Arc::new(Policy { reached: Some(kinds.clone()), ..Policy::clone(policy) });
+            reaching.push((Arc::clone(policy), Arc::clone(&after)));
+            after
+        };
+        self.policy = of(&self.policy);
+        for definition in &mut self.definitions {
+            definition.policy = of(&definition.policy);
+        }
+    }
 }
 
 /// What the file says of probes. `machine` is the name of this machine, which is tested where neither a probe nor the
@@ -50,18 +98,20 @@ pub fn definitions(
         here if here == Path::new(".") => environment.current_dir().to_owned(),
         directory => environment.current_dir().join(directory),
     };
-    let mut warnings = Vec::new();
+    let (mut warnings, mut directories, mut escalated) = (Vec::new(), Vec::new(), Vec::new());
     let sinks = match suite.section("notify", environment)? {
-        Some(section) => Some(sinks(&section, environment, &directory, &mut warnings)?),
+        Some(section) => {
+            let sinks = sinks(&section, environment, &directory, &mut warnings)?;
+            directories = written_into(&section, &sinks);
+            Some(sinks)
+        }
         None => None,
     };
     let (policy, silences) = match suite.section("alert", environment)? {
         Some(section) => {
             let alert: Alert = section.read()?;
-            if let Some(sinks) = &sinks {
-                unreached(&section, &alert, sinks, &mut warnings);
-            }
-            (alert.over(&Policy::default()), silences(&section, &alert)?)
+            escalated.extend(escalation::named_in(&section, &[], &alert));
+            (alert.over(&Policy::default()), silences::read(&section, &alert)?)
         }
         None => (Policy::default(), Vec::new()),
     };
@@ -73,14 +123,18 @@ pub fn definitions(
         path: suite.path().display().to_string(),
         policies: vec![Arc::clone(&policy)],
         policy: Arc::clone(&policy),
+        secrets: Secrets::default(),
+        escalated,
     };
     let mut definitions = Vec::new();
     if let Some(section) = suite.section("probes", environment)? {
         for (name, part) in section.parts() {
-            definitions.push(reading.definition(name, &part)?);
+            definitions.push(reading.definition(name, &part, environment)?);
         }
     }
-    Ok(Configured { definitions, sinks, policy, silences, warnings })
+    silences::unmatched(suite, &silences, &definitions, &mut warnings);
+    let Reading { secrets, escalated, .. } = reading;
+    Ok(Configured { definitions, sinks, policy, silences, warnings, directories, secrets, escalated })
 }
 
 /// What is the same for all probes of a file.
@@ -91,10 +145,17 @@ struct Reading {
     policy: Arc<Policy>,
     /// Those that there are, to be shared.
     policies: Vec<Arc<Policy>>,
+    secrets: Secrets,
+    escalated: Vec<escalation::Named>,
 }
 
 impl Reading {
-    fn definition(&mut self, name: &str, part: &Section<'_>) -> Result<Definition, SuiteError> {
+    fn definition(
+        &mut self,
+        name: &str,
+        part: &Section<'_>,
+        environment: &Environment,
+    ) -> Result<Definition, SuiteError> {
         let probe: Probe = part.read()?;
         let times = times(part, &probe)?;
         if times.is_none() && probe.triggers.is_empty() {
@@ -106,7 +167,10 @@ impl Reading {
                 let problem = "silences stand in the file's own `alert`, with `probes` for which";
                 return Err(part.error(&["alert", "silences"], problem, None));
             }
-            Some(alert) => self.shared(alert.over(&self.policy)),
+            Some(alert) => {
+                self.escalated.extend(escalation::named_in(part, &["alert"], alert));
+                self.shared(alert.over(&self.policy))
+            }
             None => Arc::clone(&self.policy),
         };
         let made = probe.entry.probe(name.to_owned(), &self.defaults, Some(&self.directory));
@@ -115,6 +179,10 @@ impl Reading {
             let path: &[&str] = if error.key.is_empty() { &[] } else { &path };
             part.error(path, error.problem.clone(), error.hint)
         })?;
+        let taken = part.variables().into_iter().filter_map(|name| environment.variable(name));
+        // The host is told of everywhere, also where a header names it.
+        let taken = taken.filter(|value| *value != made.identity.host).map(str::to_owned).collect();
+        self.secrets.extend(made.check.secrets(&is_secret_name, &taken));
         Ok(Definition {
             probe: Arc::new(made),
             origin: Origin::File { path: self.path.clone() },
@@ -149,7 +217,10 @@ fn times(part: &Section<'_>, probe: &Probe) -> Result<Option<Times>, SuiteError>
             None => Ok(None),
         };
     };
-    read_schedule(part, &[], schedule, probe.time_zone.as_deref())?;
+    let read = read_schedule(part, &[], schedule, probe.time_zone.as_deref())?;
+    if let Some((problem, hint)) = probe.splay.and_then(|window| too_long(window, &read)) {
+        return Err(part.error(&["splay"], problem, Some(hint)));
+    }
     Ok(Some(Times {
         schedule: schedule.clone(),
         zone: probe.time_zone.clone(),
@@ -158,6 +229,14 @@ fn times(part: &Section<'_>, probe: &Probe) -> Result<Option<Times>, SuiteError>
         grace: probe.grace.unwrap_or(USUAL_GRACE),
         while_failing: probe.while_failing,
     }))
+}
+
+/// What is wrong with a splay that is longer than the time between two runs, and what to do.
+pub(super) fn too_long(window: Duration, schedule: &Schedule) -> Option<(String, String)> {
+    let most = splay::longest_window(schedule).filter(|most| window > *most)?;
+    let problem =
+        format!("expected at most the time between two runs, {}, got {}", human(most), human(window));
+    Some((problem, "a run would begin after the next one is due: write a shorter one, or none".to_owned()))
 }
 
 /// Reads a schedule below `within`. Where it begins when it is first seen, that is in 1970.
@@ -172,61 +251,6 @@ fn read_schedule(
         let path = within.iter().copied().chain([if is_zone { "time_zone" } else { "schedule" }]);
         part.error(&path.collect::<Vec<_>>(), error.to_string(), error.hint())
     })
-}
-
-fn silences(section: &Section<'_>, alert: &Alert) -> Result<Vec<SilenceRule>, SuiteError> {
-    if alert.has_too_many_silences() {
-        return Err(section.error(&["silences"], "expected at most 1000 silences", None));
-    }
-    let entries = alert.silences().iter().enumerate();
-    entries.map(|(index, entry)| silence(section, &index.to_string(), entry)).collect()
-}
-
-fn silence(section: &Section<'_>, index: &str, entry: &SilenceEntry) -> Result<SilenceRule, SuiteError> {
-    let wrong = |key: &str, problem: &str| section.error(&["silences", index, key], problem, None);
-    let mut probes = Vec::new();
-    for pattern in entry.probes.iter().flat_map(|names| &names.0) {
-        let pattern = NamePattern::parse(pattern).map_err(|invalid| {
-            let (problem, hint) = invalid.into_parts();
-            section.error(&["silences", index, "probes"], problem, hint)
-        })?;
-        if pattern.is_negated() {
-            return Err(wrong("probes", "expected a name without `!` before it"));
-        }
-        probes.push(pattern);
-    }
-    let mut reason = entry.reason.clone();
-    let when = match (entry.from, entry.until, &entry.recurring) {
-        (Some(from), Some(until), None) if from.0 < until.0 => When::Once { from: from.0, until: until.0 },
-        (Some(_), Some(_), None) => return Err(wrong("until", "expected a time after that of `from`")),
-        (None, None, Some(recurring)) => {
-            let within = ["silences", index, "recurring"];
-            let zone = recurring.time_zone.as_deref();
-            let schedule = read_schedule(section, &within, &recurring.schedule, zone)?;
-            let later = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1);
-            let seen_later = Schedule::parse(&recurring.schedule, zone, later);
-            if seen_later.as_ref() != Ok(&schedule) {
-                let hint = "write a beginning, as in R/2026-01-04T02:00:00Z/P7D, or a line of cron";
-                let path = ["silences", index, "recurring", "schedule"];
-                let problem = "expected an interval that says when it begins";
-                return Err(section.error(&path, problem, Some(hint.to_owned())));
-            }
-            reason = reason.or_else(|| recurring.reason.clone());
-            When::Recurring { schedule: Box::new(schedule), lasts: recurring.lasts }
-        }
-        (_, _, Some(_)) => {
-            return Err(wrong(
-                "recurring",
-                "`recurring` excludes `from` and `until`: expected one of the two",
-            ));
-        }
-        _ => {
-            let problem =
-                "expected `from` and `until`, or `recurring`: a silence without an end is forgotten";
-            return Err(section.error(&["silences", index], problem, None));
-        }
-    };
-    Ok(SilenceRule { probes, when, reason: reason.unwrap_or_default() })
 }
 
 fn sinks(
@@ -257,14 +281,18 @@ fn sinks(
     Ok(sinks)
 }
 
-/// An escalation to a sink that there is not would be silence.
-fn unreached(section: &Section<'_>, alert: &Alert, sinks: &[Sink], warnings: &mut Vec<String>) {
-    for kind in alert.sinks() {
-        if !sinks.iter().any(|sink| sink.notifier.name() == kind) {
-            let place = section.named(section.place(&["escalation"]));
-            warnings.push(format!("{place}: alert.escalation names {kind}, and `notify` has no such sink"));
-        }
-    }
+/// The directories that sinks of a file write into, with their places.
+fn written_into(section: &Section<'_>, sinks: &[Sink]) -> Vec<(String, PathBuf)> {
+    let directory = |sink: &Sink| match sink.notifier.preflight() {
+        Preflight::Directory { path } => Some(path),
+        _ => None,
+    };
+    let place = |sink: &Sink| {
+        let own = sink.id.split_once('.').map(|(_, own)| format!(".{own}")).unwrap_or_default();
+        let name = format!("prometheus{own}");
+        format!("{}: notify.{name}.textfile", section.named(section.place(&[&name, "textfile"])))
+    };
+    sinks.iter().filter_map(|sink| Some((place(sink), directory(sink)?))).collect()
 }
 
 #[cfg(test)]

@@ -3,31 +3,37 @@
 //! Owns the probes and their order in time. Waits for nothing but the next thing to happen: runs, sinks and the store have
 //! tasks of their own, so that one probe that hangs delays no other.
 
+mod asked;
+mod happening;
 mod input;
+mod running;
 mod ticking;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZero;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::board::{Desk, Health, Request, RequestError};
+use super::board::{Desk, Health};
 use super::entry::Entry;
 use super::progress::{self, Kept};
 use super::run::{Done, Means, Tools};
 use super::silenced::{Asked, Silences};
 use super::sinks::Sinks;
+use crate::harness::reporting::Gone;
 use crate::history::HistoryError;
-use crate::history::outbox::Memo;
-use crate::notify::Alert;
-use crate::notify::policy::{Condition, Policy, ProbeState, Silence};
-use crate::probe::{ProbeRun, Verdict};
+use crate::notify::policy::{Condition, Policy, ProbeState};
+use crate::probe::Verdict;
 
+pub use happening::{Happening, Observer};
 pub use input::{Input, Source};
 
 /// The clock is looked at so often, whatever is due: it may have been set.
@@ -36,54 +42,30 @@ const LOOK: Duration = Duration::from_secs(1);
 const APART: Duration = Duration::from_millis(10);
 /// All of them within this.
 const ALL_WITHIN: Duration = Duration::from_mins(1);
+/// What is stored beside the loop is waited for so long when the daemon ends.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// So many runs for each processor are under way at once where all that is due begins together: a run waits for others
+/// most of the time, and a command that does not is not starved.
+const A_PROCESSOR: usize = 8;
+/// But no fewer, so that a few that hang do not hold up all others.
+const LEAST_AT_ONCE: usize = 32;
+/// And no more: each may take a few descriptors, of which a process has 1,024 as a rule.
+const MOST_AT_ONCE: usize = 256;
 /// The kind of memos of silences.
 const SILENCE: &str = "silence";
-
-/// Something that people may want to see.
-#[derive(Debug)]
-pub enum Happening<'a> {
-    /// These many probes are watched now.
-    Watching(usize),
-    /// A run begins.
-    Began {
-        /// The probe.
-        probe: &'a str,
-        /// When it was due, where it is one of the schedule.
-        due: Option<Timestamp>,
-        /// When it begins.
-        at: Timestamp,
-    },
-    /// A run is over, and this is what people were told because of it.
-    Ended {
-        /// What it came to.
-        run: &'a ProbeRun,
-        /// The alerts.
-        alerts: &'a [Alert],
-    },
-    /// A run was stopped: its verdict says nothing.
-    Stopped {
-        /// The probe.
-        probe: &'a str,
-    },
-    /// Runs were passed over, because one was under way or their time was over.
-    Skipped {
-        /// The probe.
-        probe: &'a str,
-        /// How many.
-        runs: u64,
-    },
-    /// Something is wrong with the daemon or its surroundings.
-    Problem(&'a str),
-}
-
-/// Is told what happens. It must not wait.
-pub type Observer = Arc<dyn Fn(&Happening<'_>) + Send + Sync>;
 
 /// Gives the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Both ends.
 type Channel<T> = (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>);
+
+/// The engine whose labels are looked at, if any.
+enum Labels {
+    /// It was not said yet.
+    Unknown,
+    Of(Option<String>),
+}
 
 /// The daemon.
 pub struct Daemon {
@@ -99,7 +81,11 @@ pub struct Daemon {
     agenda: BTreeSet<(Timestamp, String)>,
     /// What is remembered of probes that are not there (yet): by key.
     kept: BTreeMap<String, Kept>,
-    gone: BTreeMap<String, Timestamp>,
+    labels: Labels,
+    /// Probes that were retired before their last run was over.
+    late: Vec<Gone>,
+    /// What is stored and told beside the loop.
+    beside: TaskTracker,
     health: Health,
     problems: BTreeMap<String, String>,
     conditions: BTreeMap<String, Condition>,
@@ -159,7 +145,9 @@ impl Daemon {
             entries: BTreeMap::new(),
             agenda: BTreeSet::new(),
             kept,
-            gone: BTreeMap::new(),
+            labels: Labels::Unknown,
+            late: Vec::new(),
+            beside: TaskTracker::new(),
             health,
             problems: BTreeMap::new(),
             conditions,
@@ -172,6 +160,8 @@ impl Daemon {
         };
         daemon.show_silences();
         daemon.show_health();
+        // A daemon that was killed may have had no time for it.
+        daemon.forget_runs();
         Ok(daemon)
     }
 
@@ -209,7 +199,8 @@ impl Daemon {
         self.end().await;
     }
 
-    /// Runs what is due now, and nothing more. Gives the worst of what it came to, where anything was run.
+    /// Runs what is due now, or of which no run is known, and nothing more; not all of it at the same time. Gives the worst
+    /// of what it came to, where anything was run.
     pub async fn run_once(&mut self, stop: &CancellationToken) -> Option<Verdict> {
         let now = (self.clock)();
         let names: Vec<String> = self.entries.keys().cloned().collect();
@@ -219,8 +210,20 @@ impl Daemon {
             }
             self.place(&name);
         }
-        self.begin_what_is_due();
-        while self.under_way > 0 {
+        // What becomes due meanwhile is the next start's.
+        let due = self.agenda.iter().take_while(|(at, _)| *at <= now);
+        let mut due: VecDeque<String> = due.map(|(_, name)| name.clone()).collect();
+        let most = at_once();
+        loop {
+            while self.under_way < most
+                && let Some(name) = due.pop_front()
+            {
+                // Its time was when this began: one that has waited is not late.
+                self.look(&name, now);
+            }
+            if self.under_way == 0 {
+                break;
+            }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -240,9 +243,13 @@ impl Daemon {
             let Some(done) = self.done.1.recv().await else { break };
             self.finish(&done, false);
         }
+        self.close_late().await;
         for entry in self.entries.values() {
             self.tools.remember(entry.kept()).await;
         }
+        self.beside.close();
+        // A store that hangs does not hold up the end.
+        let _hangs = tokio::time::timeout(PATIENCE, self.beside.wait()).await;
     }
 
     /// Begins all runs whose time has come, and says for how long nothing is due.
@@ -275,69 +282,14 @@ impl Daemon {
         if let Some(expected_at) = step.overdue {
             self.tell_overdue(name, expected_at);
         }
-        // One that is gone from the engine has nothing that could be run.
-        if step.begins && !self.gone.contains_key(name) {
-            self.begin(name, step.due, now);
+        if step.begins {
+            self.begin(name, step.due, (self.clock)());
         } else {
             // A slot that is passed over is passed over for good.
             let tools = Arc::clone(&self.tools);
-            tokio::spawn(async move { tools.remember(kept).await });
+            self.beside.spawn(async move { tools.remember(kept).await });
         }
         self.place(name);
-    }
-
-    fn begin(&mut self, name: &str, due: Option<Timestamp>, now: Timestamp) {
-        let Some(entry) = self.entries.get_mut(name) else { return };
-        self.runs += 1;
-        let number = self.runs;
-        let stop = entry.begin(number, now);
-        self.under_way += 1;
-        (self.observer)(&Happening::Began { probe: name, due, at: now });
-        let (definition, kept) = (Arc::clone(&entry.definition), entry.kept());
-        let (tools, sender) = (Arc::clone(&self.tools), self.done.0.clone());
-        tokio::spawn(async move {
-            let done = super::run::run(&tools, (definition, number), kept, &stop).await;
-            // Nobody waits for it any more where the daemon has ended.
-            let _unheard = sender.send(done);
-        });
-        self.place(name);
-    }
-
-    fn over(&mut self, done: &Done) {
-        self.finish(done, true);
-    }
-
-    fn finish(&mut self, done: &Done, goes_on: bool) {
-        let now = (self.clock)();
-        self.under_way = self.under_way.saturating_sub(1);
-        match &done.run {
-            Some(run) => {
-                let verdict = run.verdict();
-                let is_worse = self.worst.is_none_or(|worst| verdict.state() > worst.state());
-                self.worst = if is_worse { Some(verdict) } else { self.worst };
-                let alerts = done.stepped.as_ref().map(|stepped| stepped.alerts.as_slice());
-                (self.observer)(&Happening::Ended { run, alerts: alerts.unwrap_or_default() });
-            }
-            None => (self.observer)(&Happening::Stopped { probe: &done.probe }),
-        }
-        match &done.problem {
-            Some(problem) => self.problem("store", Some(problem.clone())),
-            None if done.run.is_some() => self.problem("store", None),
-            None => {}
-        }
-        // It may have been taken out and put in again meanwhile.
-        let entry = self.entries.get_mut(&done.probe).filter(|entry| entry.is_running(done.number));
-        let Some(entry) = entry else { return };
-        let state = done.stepped.as_ref().map(|stepped| &stepped.state);
-        let again = entry.end(done.run.as_ref(), state, now) && goes_on;
-        let kept = entry.kept();
-        if again {
-            self.begin(&done.probe, None, now);
-        } else {
-            let tools = Arc::clone(&self.tools);
-            tokio::spawn(async move { tools.remember(kept).await });
-        }
-        self.place(&done.probe);
     }
 
     fn take_step(&mut self, name: &str, state: &ProbeState) {
@@ -373,80 +325,11 @@ impl Daemon {
         }
     }
 
-    async fn answer(&mut self, request: Request) {
-        match request {
-            Request::Run { probe, answer } => {
-                let asked = self.ask(&probe);
-                let asked = asked.ok_or_else(|| RequestError::Unknown(format!("probe {probe}")));
-                let _gone = answer.send(asked);
-            }
-            Request::Silence { probes, silence, answer } => {
-                let _gone = answer.send(self.silence(probes, silence).await);
-            }
-            Request::Lift { id, answer } => {
-                let _gone = answer.send(self.lift(&id).await);
-            }
-        }
-    }
-
-    /// Runs a probe beside its schedule, now or when the run that is under way is over.
-    fn ask(&mut self, probe: &str) -> Option<()> {
-        let now = (self.clock)();
-        if self.entries.get_mut(probe)?.ask() {
-            self.begin(probe, None, now);
-        } else {
-            self.place(probe);
-        }
-        Some(())
-    }
-
-    async fn silence(&mut self, probes: String, silence: Silence) -> Result<String, RequestError> {
-        if silence.is_over((self.clock)().as_second()) || silence.until <= silence.from {
-            return Err(RequestError::Conflict("a silence has to end in the future".to_owned()));
-        }
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let asked = Asked { probes, silence };
-        let text = serde_json::to_string(&asked).map_err(|error| RequestError::Failed(error.to_string()))?;
-        self.silences(|silences| silences.add(id.clone(), asked))
-            .map_err(|error| RequestError::Conflict(error.to_string()))?;
-        let memo = Memo { kind: SILENCE, name: id.clone(), text };
-        if let Err(error) = self.tools.store.remember(memo).await {
-            self.silences(|silences| silences.lift(&id));
-            return Err(RequestError::Failed(error.to_string()));
-        }
-        self.silences_changed();
-        Ok(id)
-    }
-
-    async fn lift(&mut self, id: &str) -> Result<(), RequestError> {
-        if !self.silences(|silences| silences.lift(id)) {
-            return Err(RequestError::Unknown("such silence".to_owned()));
-        }
-        self.silences_changed();
-        let forgotten = self.tools.store.forget_memo(SILENCE, id.to_owned()).await;
-        forgotten.map(drop).map_err(|error| RequestError::Failed(error.to_string()))
-    }
-
-    fn silences<T>(&self, change: impl FnOnce(&mut Silences) -> T) -> T {
-        change(&mut self.tools.silences.write().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn silences_changed(&mut self) {
-        self.show_silences();
-        let names: Vec<String> = self.entries.keys().cloned().collect();
-        for name in names {
-            self.place(&name);
-        }
-    }
-
-    fn show_silences(&mut self) {
-        let now = (self.clock)().as_second();
-        let shown = self.silences(|silences| silences.shown(now));
-        self.desk.show_silences(shown);
-    }
-
     /// Something is wrong, or not any more.
     fn problem(&mut self, about: &str, problem: Option<String>) {
+        // An error may quote what stands in a file, or what a server has said.
+        let redactor = Arc::clone(&self.tools.means().redactor);
+        let problem = problem.map(|problem| redactor.redact(&problem).into_owned());
         match problem {
             Some(problem) if self.problems.get(about) != Some(&problem) => {
                 (self.observer)(&Happening::Problem(&problem));
@@ -462,6 +345,12 @@ impl Daemon {
         self.health.problems = self.problems.values().cloned().collect();
         self.desk.show_health(self.health.clone());
     }
+}
+
+/// How many runs are under way at the same time where all that is due begins together. The rest waits in its order.
+fn at_once() -> usize {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    processors.saturating_mul(A_PROCESSOR).clamp(LEAST_AT_ONCE, MOST_AT_ONCE)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::harness::Probe;
@@ -15,7 +16,7 @@ use crate::schedule::timetable::Missed;
 use crate::suite::pattern::NamePattern;
 
 /// Where a probe was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "from")]
 pub enum Origin {
     /// In a docker-test.yaml.

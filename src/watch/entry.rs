@@ -3,14 +3,15 @@
 //! Owns the decision whether a run begins, waits, takes the place of another or is passed over. Starts nothing, stores
 //! nothing and reads no clock.
 
-use std::collections::VecDeque;
+mod shown;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::board::{LastRun, Mark, ProbeView, RECENT};
+use super::board::{ProbeView, RECENT};
 use super::definition::{Definition, Overlap, Times};
 use super::progress::Kept;
 use crate::notify::Subject;
@@ -18,6 +19,7 @@ use crate::notify::policy::{Condition, ProbeState};
 use crate::probe::ProbeRun;
 use crate::schedule::timetable::{Missed, Progress, Timetable};
 use crate::schedule::{Schedule, ScheduleError, splay};
+use shown::{last, mark, push, view};
 
 /// Runs are spread over this at most where nobody says otherwise.
 const USUAL_SPLAY: Duration = Duration::from_mins(1);
@@ -52,6 +54,8 @@ pub(super) struct Entry {
     place: Arc<str>,
     timetable: Option<Timetable>,
     progress: Progress,
+    /// It is due whatever its schedule: it has never been run, and is to be run once.
+    is_first: bool,
     /// When it is to be looked at next.
     pub(super) at: Option<Timestamp>,
     /// Where it stands in the agenda.
@@ -63,6 +67,8 @@ pub(super) struct Entry {
     without_run: (u32, i64),
     /// Time alone may bring something to tell.
     pub(super) is_open: bool,
+    /// Since when it is not on the engine any more. It may come back; until then there is nothing that could be run.
+    pub(super) gone_since: Option<Timestamp>,
     pub(super) view: Arc<ProbeView>,
 }
 
@@ -85,15 +91,18 @@ impl Entry {
             place,
             timetable,
             progress,
+            is_first: false,
             at: None,
             placed: None,
             under_way: None,
             waiting: 0,
             without_run: (0, 0),
             is_open: false,
+            gone_since: None,
             view,
         };
         entry.at = entry.next(now);
+        entry.show_times();
         Ok(entry)
     }
 
@@ -112,12 +121,12 @@ impl Entry {
         next.placed = self.placed;
         let old = &self.view;
         let view = Arc::make_mut(&mut next.view);
-        view.running_since = old.running_since;
         view.last.clone_from(&old.last);
         view.open_since = old.open_since;
         view.is_flapping = old.is_flapping;
         view.skipped = old.skipped;
         view.recent.clone_from(&old.recent);
+        next.show_times();
         *self = next;
         Ok(())
     }
@@ -132,13 +141,51 @@ impl Entry {
         self.at.is_some_and(|at| at <= now)
     }
 
-    /// Puts off nothing: what is due is due now, without splay. Whoever asks once may not come back for long.
+    /// Puts off nothing: what is due is due now, without splay. Whoever asks once may not come back for long. Nor may they
+    /// remember it: a probe of which no run is known is due, unless its interval has not begun.
     pub(super) fn reckon(&mut self, now: Timestamp) {
         if let Some(timetable) = &mut self.timetable {
             timetable.splay = Duration::ZERO;
+            if self.progress.last_started.is_none() && self.gone_since.is_none() {
+                // A slot that was missed is as good as none.
+                timetable.missed = Missed::Once;
+                let (start, runs) = (timetable.schedule.start(), timetable.schedule.runs());
+                self.is_first = start.is_none_or(|start| start <= now) && runs != Some(0);
+            }
         }
         self.at = self.next(now);
         self.show_times();
+    }
+
+    /// The clock may have been ahead: what is remembered of the future must not hold up anything for long. A last slot that
+    /// is out of reach is given, and slots are reckoned from now on.
+    pub(super) fn heed_clock(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.gone_since = self.gone_since.map(|since| since.min(now));
+        let timetable = self.timetable.as_ref()?;
+        let before = self.progress;
+        let out_of_reach = timetable.out_of_reach(&before, now);
+        self.progress.last_started = before.last_started.map(|started| started.min(now));
+        if out_of_reach.is_some() {
+            self.progress.last_slot = Some(now);
+            // When its last run was, nobody knows: it is as good as none, and one that was to follow is due.
+            let is_to_follow = timetable.while_failing.is_some() && before.failing;
+            self.progress.last_started = is_to_follow.then_some(Timestamp::UNIX_EPOCH);
+        }
+        if out_of_reach.is_some() || before.last_slot.is_none() {
+            self.progress.first_seen = before.first_seen.min(now);
+        }
+        if self.progress.first_seen != before.first_seen
+            && let Some(times) = &self.definition.times
+            && let Ok(anew) = of_times(times, self.definition.name(), now, now)
+        {
+            // An interval without a beginning begins when it is first seen.
+            self.timetable = Some(anew);
+        }
+        if self.progress != before {
+            self.at = self.next(now);
+            self.show_times();
+        }
+        out_of_reach
     }
 
     /// Its time has come, or it is thought so.
@@ -155,7 +202,9 @@ impl Entry {
             step.overdue = Some(first.as_second());
         }
         let is_between = due.between_slots && self.under_way.is_none();
-        let runs = u32::try_from(due.slots.len()).unwrap_or(u32::MAX).max(u32::from(is_between));
+        let is_first = std::mem::take(&mut self.is_first);
+        let least = u32::from(is_between || is_first);
+        let runs = u32::try_from(due.slots.len()).unwrap_or(u32::MAX).max(least);
         if runs > 0 {
             let slots = due.slots.len() as u64;
             if self.under_way.is_none() {
@@ -217,6 +266,14 @@ impl Entry {
             self.stop();
         }
         false
+    }
+
+    /// What it is about has left the engine: nothing of it is due until it is defined anew.
+    pub(super) fn leave(&mut self, now: Timestamp) {
+        self.gone_since.get_or_insert(now);
+        self.waiting = 0;
+        self.at = None;
+        self.show_times();
     }
 
     /// Asks a run that is under way to end.
@@ -292,10 +349,13 @@ impl Entry {
 
     /// When something is due, `now` at the earliest.
     fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.gone_since.is_some() {
+            return None;
+        }
         let due = self.timetable.as_ref()?.due(&self.progress, now);
         // A run between slots waits for the end of the one that is under way.
         let is_between = due.between_slots && self.under_way.is_none();
-        if due.through.is_some() || is_between { Some(now) } else { due.next }
+        if due.through.is_some() || is_between || self.is_first { Some(now) } else { due.next }
     }
 }
 
@@ -318,51 +378,5 @@ fn of_times(
 
 /// The time between two slots, and a minute at most: what is due at the full hour stays near it.
 fn usual_splay(schedule: &Schedule, now: Timestamp) -> Duration {
-    let slots = schedule.next_after(now).and_then(|first| Some((first, schedule.next_after(first)?)));
-    let between = slots.and_then(|(first, second)| Duration::try_from(first.duration_until(second)).ok());
-    between.map_or(Duration::ZERO, |between| between.min(USUAL_SPLAY))
-}
-
-fn push(recent: &mut VecDeque<Mark>, mark: Mark) {
-    while recent.len() >= RECENT {
-        recent.pop_front();
-    }
-    recent.push_back(mark);
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "for a bar of a few pixels")]
-fn mark(run: &ProbeRun) -> Mark {
-    Mark { at: run.started_at, verdict: run.verdict(), seconds: run.seconds as f32 }
-}
-
-fn last(run: &ProbeRun) -> LastRun {
-    LastRun {
-        id: run.id.clone(),
-        at: run.started_at,
-        verdict: run.verdict(),
-        seconds: run.seconds,
-        attempts: run.attempts.len(),
-        summary: run.summary().to_owned(),
-    }
-}
-
-fn view(definition: &Definition) -> ProbeView {
-    let rule = |rule: &super::definition::TriggerRule| match &rule.target {
-        Some(target) => format!("{} {}", rule.on, target.as_written()),
-        None => rule.on.to_string(),
-    };
-    ProbeView {
-        identity: definition.probe.identity.clone(),
-        origin: definition.origin.clone(),
-        schedule: definition.times.as_ref().map(|times| times.schedule.clone()).unwrap_or_default(),
-        events: definition.triggers.iter().map(rule).collect(),
-        next: None,
-        running_since: None,
-        last: None,
-        open_since: None,
-        is_flapping: false,
-        silenced_until: None,
-        skipped: 0,
-        recent: VecDeque::new(),
-    }
+    schedule.gaps(now).next().map_or(Duration::ZERO, |between| between.min(USUAL_SPLAY))
 }

@@ -58,6 +58,8 @@ async fn following(
     let mut events = engine.events(None);
     let mut occurrences = Occurrences::default();
     let mut look_at = Some(Instant::now());
+    // A moment that events do not put off: an engine that is busy all the time would hold back every deployment.
+    let mut settle_at = Instant::now() + STEP;
     loop {
         let next_look = look_at.unwrap_or_else(|| Instant::now() + AGAIN);
         tokio::select! {
@@ -77,7 +79,8 @@ async fn following(
                     send(inputs, Input::Occurred(occurrence)).await;
                 }
             }
-            () = tokio::time::sleep(STEP), if occurrences.is_waiting() => {
+            () = tokio::time::sleep_until(settle_at), if occurrences.is_waiting() => {
+                settle_at = Instant::now() + STEP;
                 for occurrence in occurrences.settled(milliseconds()) {
                     send(inputs, Input::Occurred(occurrence)).await;
                 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::configuration::too_long;
 use super::definition::{Definition, Origin, Times, TriggerRule};
 use crate::check::{Check, ImageCheck};
 use crate::error::{Category, Diagnose};
@@ -207,14 +208,18 @@ fn own_name(name: &str, labels: &BTreeMap<String, String>) -> Result<String, Wro
 fn times(labels: &BTreeMap<String, String>) -> Result<Option<Times>, Wrong> {
     let Some(schedule) = line(labels, SCHEDULE)? else { return Ok(None) };
     let zone = line(labels, SCHEDULE_ZONE)?;
-    Schedule::parse(schedule, zone, Timestamp::UNIX_EPOCH).map_err(|error| {
+    let read = Schedule::parse(schedule, zone, Timestamp::UNIX_EPOCH).map_err(|error| {
         let label = if error.field() == "time zone" && zone.is_some() { SCHEDULE_ZONE } else { SCHEDULE };
         Wrong::of(label, &error, error.hint())
     })?;
+    let splay = time(labels, SPLAY, duration::parse)?;
+    if let Some((problem, hint)) = splay.and_then(|window| too_long(window, &read)) {
+        return Err(Wrong::of(SPLAY, problem, Some(hint)));
+    }
     Ok(Some(Times {
         schedule: schedule.to_owned(),
         zone: zone.map(str::to_owned),
-        splay: time(labels, SPLAY, duration::parse)?,
+        splay,
         missed: word(labels, MISSED)?,
         grace: USUAL_GRACE,
         while_failing: time(labels, WHILE_FAILING, duration::parse_limit)?,
@@ -347,10 +352,15 @@ mod tests {
             (("test.on", "start"), "label test.on: expected `container-start`"),
             (("test.on", "deploy={a"), "label test.on: `{a` is not a glob"),
             (("test.splay", "soon"), "label test.splay: `soon` is not a duration"),
+            (
+                ("test.splay", "2h"),
+                "label test.splay: expected at most the time between two runs, 1h, got 2h",
+            ),
             (("test.while_failing", "0"), "label test.while_failing: `0` leaves no time"),
             (("test.timeout", "soon"), "label test.timeout: `soon` is not a duration"),
             (("test.retries", "many"), "label test.retries"),
             (("test.name", "a b"), "label test.name: expected a letter"),
+            (("test.name", ".."), "label test.name: expected a letter"),
             (("test.host", "a\u{1b}[31m"), "label test.host: expected one line"),
         ] {
             let error = image(&[schedule, extra]).unwrap_err().to_string();

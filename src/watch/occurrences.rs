@@ -13,6 +13,9 @@ use super::definition::Trigger;
 
 /// A service has been deployed when for so many milliseconds none of its containers came or went.
 const QUIET: i64 = 3_000;
+/// A container that was made and does not start holds a deployment back for so many milliseconds after the last of its
+/// service came or went: it may never start.
+const HELD_BACK: i64 = 60_000;
 /// Containers that were made and are still to start, at most: the oldest is forgotten.
 const MOST_CREATED: usize = 10_000;
 
@@ -21,6 +24,8 @@ const SERVICES: [(&str, &str); 2] = [
     ("com.docker.compose.service", "com.docker.compose.project"),
     ("com.docker.swarm.service.name", "com.docker.stack.namespace"),
 ];
+/// `True` on a container of `docker compose run`: it does a job beside its service, and replaces nothing.
+const ONE_OFF: &str = "com.docker.compose.oneoff";
 
 /// Something that probes may wait for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +39,22 @@ pub struct Occurrence {
 /// What has happened so far and has not come to an occurrence yet.
 #[derive(Debug, Default)]
 pub struct Occurrences {
-    /// Containers that were made and have not started, with their service.
-    created: BTreeMap<String, Option<Service>>,
+    /// Containers that were made and have not started.
+    created: BTreeMap<String, Created>,
+    /// How many were made.
+    made: u64,
     /// Services of which containers have started that were made anew, and when something last happened to them.
     deploying: BTreeMap<Service, i64>,
+}
+
+/// A container that has not started.
+#[derive(Debug)]
+struct Created {
+    service: Option<Service>,
+    /// The lowest has waited longest.
+    number: u64,
+    /// It is waited for.
+    holds_back: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,28 +68,26 @@ impl Occurrences {
     pub fn take(&mut self, event: &EngineEvent, now: i64) -> Option<Occurrence> {
         match event {
             EngineEvent::ContainerCreated(subject) if !is_own_container(subject) => {
-                let service = service(subject);
+                let service = deployed(subject);
                 self.stir(service.as_ref(), now);
-                if self.created.len() >= MOST_CREATED {
-                    self.created.pop_first();
-                }
-                self.created.insert(subject.id.clone(), service);
+                self.create(&subject.id, service);
                 None
             }
             EngineEvent::ContainerStarted(subject) if !is_own_container(subject) => {
-                let service = service(subject);
-                if let Some(Some(made_anew)) = self.created.remove(&subject.id) {
+                let created = self.created.remove(&subject.id);
+                if let Some(made_anew) = created.and_then(|created| created.service) {
                     self.deploying.insert(made_anew, now);
                 } else {
-                    self.stir(service.as_ref(), now);
+                    self.stir(deployed(subject).as_ref(), now);
                 }
-                let names = std::iter::once(subject.name.clone()).chain(service.map(|service| service.name));
+                let service = service(subject).map(|service| service.name);
+                let names = std::iter::once(subject.name.clone()).chain(service);
                 let names = names.chain((!subject.image.is_empty()).then(|| subject.image.clone()));
                 Some(Occurrence { trigger: Trigger::ContainerStart, names: names.collect() })
             }
             EngineEvent::ContainerRemoved(subject) => {
                 self.created.remove(&subject.id);
-                self.stir(service(subject).as_ref(), now);
+                self.stir(deployed(subject).as_ref(), now);
                 None
             }
             EngineEvent::ImageNamed(subject) if !is_own_image(subject) => {
@@ -84,14 +99,22 @@ impl Occurrences {
 
     /// The deployments that are over by `now`.
     pub fn settled(&mut self, now: i64) -> Vec<Occurrence> {
-        let waits =
-            |service: &Service| self.created.values().any(|created| created.as_ref() == Some(service));
+        let is_of = |created: &Created, service: &Service| created.service.as_ref() == Some(service);
+        let waits = |service: &Service| {
+            self.created.values().any(|created| created.holds_back && is_of(created, service))
+        };
+        let is_over =
+            |service: &Service, at: i64| now - at >= HELD_BACK || (now - at >= QUIET && !waits(service));
         let over: Vec<Service> = self
             .deploying
             .iter()
-            .filter(|(service, at)| now - **at >= QUIET && !waits(service))
+            .filter(|(service, at)| is_over(service, **at))
             .map(|(service, _)| service.clone())
             .collect();
+        // What has not started by now holds back no other deployment either.
+        for created in self.created.values_mut() {
+            created.holds_back &= !over.iter().any(|service| is_of(created, service));
+        }
         over.into_iter()
             .map(|service| {
                 self.deploying.remove(&service);
@@ -112,6 +135,18 @@ impl Occurrences {
         !self.deploying.is_empty()
     }
 
+    fn create(&mut self, id: &str, service: Option<Service>) {
+        if self.created.len() >= MOST_CREATED {
+            let oldest = self.created.iter().min_by_key(|(_, created)| created.number);
+            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
+                self.created.remove(&oldest);
+            }
+        }
+        self.made += 1;
+        let created = Created { service, number: self.made, holds_back: true };
+        self.created.insert(id.to_owned(), created);
+    }
+
     fn stir(&mut self, service: Option<&Service>, now: i64) {
         if let Some(at) = service.and_then(|service| self.deploying.get_mut(service)) {
             *at = now;
@@ -124,6 +159,12 @@ fn service(subject: &EventSubject) -> Option<Service> {
         let name = subject.labels.get(*name)?.clone();
         Some(Service { project: subject.labels.get(*project).cloned().unwrap_or_default(), name })
     })
+}
+
+/// The service that the container is a part of, where it is one.
+fn deployed(subject: &EventSubject) -> Option<Service> {
+    let is_one_off = subject.labels.get(ONE_OFF).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if is_one_off { None } else { service(subject) }
 }
 
 fn is_own_container(subject: &EventSubject) -> bool {
@@ -186,6 +227,52 @@ mod tests {
         let mut occurrences = Occurrences::default();
         assert!(occurrences.take(&EngineEvent::ContainerStarted(container("1", &SHOP)), 0).is_some());
         assert!(occurrences.settled(1_000_000).is_empty());
+    }
+
+    #[test]
+    fn a_container_of_compose_run_is_no_deployment_and_starts_all_the_same() {
+        let mut occurrences = Occurrences::default();
+        let job = container("1", &[SHOP[0], SHOP[1], (ONE_OFF, "True")]);
+        assert_eq!(occurrences.take(&EngineEvent::ContainerCreated(job.clone()), 0), None);
+        let start = occurrences.take(&EngineEvent::ContainerStarted(job), 1).unwrap();
+        assert_eq!((start.trigger, start.names[1].as_str()), (Trigger::ContainerStart, "web"));
+        assert!(!occurrences.is_waiting() && occurrences.settled(1_000_000).is_empty());
+        let part = container("2", &[SHOP[0], SHOP[1], (ONE_OFF, "False")]);
+        occurrences.take(&EngineEvent::ContainerCreated(part.clone()), 2);
+        occurrences.take(&EngineEvent::ContainerStarted(part), 3);
+        assert!(occurrences.is_waiting());
+    }
+
+    #[test]
+    fn a_container_that_never_starts_holds_a_deployment_back_for_a_while_and_the_next_one_not_at_all() {
+        let mut occurrences = Occurrences::default();
+        let deploy = |occurrences: &mut Occurrences, id: &str, at| {
+            occurrences.take(&EngineEvent::ContainerCreated(container(id, &SHOP)), at);
+            occurrences.take(&EngineEvent::ContainerStarted(container(id, &SHOP)), at);
+        };
+        deploy(&mut occurrences, "1", 0);
+        occurrences.take(&EngineEvent::ContainerCreated(container("never", &SHOP)), 10);
+        assert!(occurrences.settled(10 + HELD_BACK - 1).is_empty(), "it may start yet");
+        assert_eq!(occurrences.settled(10 + HELD_BACK).len(), 1);
+        deploy(&mut occurrences, "2", 100_000);
+        assert_eq!(occurrences.settled(100_000 + QUIET).len(), 1);
+        // It is a new one when it starts after all.
+        occurrences.take(&EngineEvent::ContainerStarted(container("never", &SHOP)), 200_000);
+        assert_eq!(occurrences.settled(200_000 + QUIET).len(), 1);
+    }
+
+    #[test]
+    fn of_too_many_containers_that_do_not_start_the_one_that_has_waited_longest_is_forgotten() {
+        let mut occurrences = Occurrences::default();
+        // The first has the highest id.
+        let id = |number: usize| format!("{:05}", 99_999 - number);
+        for number in 0..=MOST_CREATED {
+            occurrences.take(&EngineEvent::ContainerCreated(container(&id(number), &SHOP)), 0);
+        }
+        occurrences.take(&EngineEvent::ContainerStarted(container(&id(0), &SHOP)), 1);
+        assert!(!occurrences.is_waiting(), "it is forgotten");
+        occurrences.take(&EngineEvent::ContainerStarted(container(&id(MOST_CREATED), &SHOP)), 2);
+        assert!(occurrences.is_waiting(), "it is the newest");
     }
 
     #[test]

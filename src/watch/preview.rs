@@ -27,7 +27,10 @@ pub async fn preview(
         memos.into_iter().filter_map(|memo| Some((memo.name.clone(), Kept::read(&memo)?))).collect();
     let views = definitions.into_iter().map(|definition| {
         let kept = kept.get(&definition.probe.identity.key());
-        Entry::new(Arc::new(definition), Arc::from(""), kept, now).map(|entry| Arc::clone(&entry.view))
+        Entry::new(Arc::new(definition), Arc::from(""), kept, now).map(|mut entry| {
+            entry.heed_clock(now);
+            entry.view
+        })
     });
     Ok(views.collect())
 }

@@ -51,7 +51,7 @@ pub(super) struct Tools {
 /// A run that is over.
 #[derive(Debug)]
 pub(super) struct Done {
-    pub(super) probe: String,
+    pub(super) definition: Arc<Definition>,
     pub(super) number: u64,
     /// Nothing where it was stopped.
     pub(super) run: Option<ProbeRun>,
@@ -70,12 +70,11 @@ impl Tools {
         Arc::clone(&self.means.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn set_means(&self, means: Means) {
-        let new = Arc::new(means);
+    pub(super) fn set_means(&self, mut means: Means) {
         let mut current = self.means.write().unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *current, new);
-        // Runs that began with it still store; what is stored is sent with the new keys.
-        old.reporting.send_no_more();
+        // Runs that began with the old ones still store; what is stored is sent with the new keys.
+        means.reporting.take_over(&current.reporting);
+        *current = Arc::new(means);
     }
 
     /// A probe's policy with what is silenced now.
@@ -107,7 +106,6 @@ pub(super) async fn run(
     kept: Kept,
     stop: &CancellationToken,
 ) -> Done {
-    let probe = definition.name().to_owned();
     let id = uuid::Uuid::new_v4().simple().to_string();
     let started_at = now();
     tools.remember(kept).await;
@@ -125,13 +123,13 @@ pub(super) async fn run(
             error: Some("the check ended in a fault of docker-test itself".to_owned()),
         }),
     };
-    let Some(run) = run else { return Done { probe, number, run: None, stepped: None, problem: None } };
-    let policy = tools.policy(&probe, &definition.policy);
+    let Some(run) = run else { return Done { definition, number, run: None, stepped: None, problem: None } };
+    let policy = tools.policy(definition.name(), &definition.policy);
     match means.reporting.conclude_under(&policy, &run).await {
-        Ok(stepped) => Done { probe, number, run: Some(run), stepped: Some(stepped), problem: None },
+        Ok(stepped) => Done { definition, number, run: Some(run), stepped: Some(stepped), problem: None },
         Err(error) => {
             let problem = format!("a run cannot be stored: {}", Failure::from(error).chain().join(": "));
-            Done { probe, number, run: Some(run), stepped: None, problem: Some(problem) }
+            Done { definition, number, run: Some(run), stepped: None, problem: Some(problem) }
         }
     }
 }

@@ -63,27 +63,38 @@ impl Silences {
     /// What bears on a probe at `now`, in Unix seconds; of those who asked, also what is still to begin.
     pub(super) fn of(&self, probe: &str, now: i64) -> Vec<Silence> {
         let rules = self.rules.iter().filter(|rule| rule.is_about(probe));
-        let asked =
-            self.asked.iter().filter(|(_, _, pattern)| pattern.matches(probe) != pattern.is_negated());
+        let asked = self.asked.iter().filter(|(_, _, pattern)| is_about(pattern, probe));
         rules
             .flat_map(|rule| rule.between(now, now.saturating_add(1)))
             .chain(asked.map(|(_, asked, _)| asked.silence.clone()))
             .collect()
     }
 
-    /// As they are shown: of each rule the time that is now or next.
-    pub(super) fn shown(&self, now: i64) -> Vec<SilenceView> {
+    /// As they are shown, with how many of the probes of these names each is about: of each rule the time that is now or
+    /// next.
+    pub(super) fn shown<'n>(
+        &self,
+        names: &(impl Iterator<Item = &'n String> + Clone),
+        now: i64,
+    ) -> Vec<SilenceView> {
+        let matches = |is_about: &dyn Fn(&str) -> bool| names.clone().filter(|name| is_about(name)).count();
         let rules = self.rules.iter().filter_map(|rule| {
             let silence = rule.between(now, now.saturating_add(AHEAD)).into_iter().next()?;
-            Some(SilenceView { id: None, probes: rule.shown(), silence })
+            let matches = matches(&|name| rule.is_about(name));
+            Some(SilenceView { id: None, probes: rule.shown(), matches, silence })
         });
-        let asked = self.asked.iter().map(|(id, asked, _)| SilenceView {
+        let asked = self.asked.iter().map(|(id, asked, pattern)| SilenceView {
             id: Some(id.clone()),
             probes: asked.probes.clone(),
+            matches: matches(&|name| is_about(pattern, name)),
             silence: asked.silence.clone(),
         });
         rules.chain(asked).collect()
     }
+}
+
+fn is_about(pattern: &NamePattern, probe: &str) -> bool {
+    pattern.matches(probe) != pattern.is_negated()
 }
 
 #[cfg(test)]
@@ -105,8 +116,11 @@ mod tests {
         assert_eq!(silences.of("shop.api", 10), [silence(10, 20), silence(5, 30)]);
         assert_eq!(silences.of("mail", 10), [silence(5, 30)]);
         assert_eq!(silences.of("shop.api", 20), [silence(5, 30)]);
-        let shown: Vec<String> = silences.shown(1).into_iter().map(|view| view.probes).collect();
-        assert_eq!(shown, ["shop.*", "*"]);
+        let names = ["shop.api", "shop.db", "mail"].map(str::to_owned);
+        let shown = silences.shown(&names.iter(), 1);
+        let shown: Vec<(&str, usize)> =
+            shown.iter().map(|view| (view.probes.as_str(), view.matches)).collect();
+        assert_eq!(shown, [("shop.*", 2), ("*", 3)]);
         assert!(silences.take_over(29).is_empty());
         assert_eq!(silences.take_over(30), ["a"]);
         assert!(silences.of("mail", 1).is_empty() && !silences.lift("a"));

@@ -128,13 +128,32 @@ impl Browser {
         self.call("Page.navigate", &json!({"url": "about:blank"}));
         self.complaints.clear();
         self.requests.clear();
-        let url = format!("file://{}{fragment}", file.display());
+        self.visit(&format!("file://{}{fragment}", file.display()));
+    }
+
+    /// Goes to an address, and waits until the page is there.
+    #[track_caller]
+    pub(crate) fn visit(&mut self, url: &str) {
         self.call("Page.navigate", &json!({"url": url}));
+        let scheme = url.split_inclusive(':').next().unwrap();
+        self.wait(&format!("document.readyState + ' ' + location.protocol === 'complete {scheme}'"));
+    }
+
+    /// Waits until an expression in the page is true.
+    #[track_caller]
+    pub(crate) fn wait(&mut self, expression: &str) {
         let until = Instant::now() + PATIENCE;
-        while self.evaluate("document.readyState + ' ' + location.protocol") != json!("complete file:") {
-            assert!(Instant::now() < until, "{url} does not load");
+        // Between two pages there is nothing to ask.
+        while self.attempt(expression) != json!(true) {
+            assert!(Instant::now() < until, "it never was so: {expression}: {:?}", self.complaints);
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    fn attempt(&mut self, expression: &str) -> Value {
+        let expression = format!("(() => {{ try {{ return {expression} }} catch {{ return false }} }})()");
+        let result = self.call("Runtime.evaluate", &json!({"expression": expression, "returnByValue": true}));
+        result["result"]["value"].clone()
     }
 
     /// The value of an expression in the page.
@@ -171,6 +190,15 @@ impl Browser {
         }
         self.call("Input.dispatchKeyEvent", &down);
         self.call("Input.dispatchKeyEvent", &json!({"type": "keyUp", "key": key}));
+    }
+
+    /// Goes on to the next field.
+    pub(crate) fn press_tab(&mut self) {
+        let mut event =
+            json!({"type": "rawKeyDown", "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9});
+        self.call("Input.dispatchKeyEvent", &event);
+        event["type"] = "keyUp".into();
+        self.call("Input.dispatchKeyEvent", &event);
     }
 
     pub(crate) fn write(&mut self, text: &str) {

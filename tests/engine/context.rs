@@ -1,10 +1,11 @@
 //! What of the user's directory reaches the builder, and how.
 
 use std::fs;
+use std::io::{self, BufRead};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::support::{BASE, Ran, Sandbox};
+use crate::support::{BASE, Ran, Sandbox, docker};
 
 const FROM: &str = "ARG TEST_IMAGE\nFROM ${TEST_IMAGE}\n";
 
@@ -54,6 +55,41 @@ fn nothing_is_sent_that_no_instruction_names() {
         assert!(sent(&ran) < 100_000, "builder {builder} got {} bytes", sent(&ran));
         assert!(ran.stdout.contains("data"));
     }
+}
+
+#[test]
+fn a_cached_layer_that_is_removed_under_the_builder_is_made_again() {
+    let sandbox = Sandbox::new();
+    let image = target(&sandbox);
+    sandbox.write("tests/one.sh", "#!/bin/sh\nexit 0\n");
+    recipe(&sandbox, "COPY tests /t\nCMD [\"/bin/sh\", \"/t/one.sh\"]\n");
+    let classic = |arguments: &[&str]| {
+        let mut command = sandbox.command(arguments);
+        command.env("DOCKER_BUILDKIT", "0");
+        command
+    };
+    Ran::from(classic(&[&image]).output().unwrap()).assert_code(0);
+    // The next test image shares its first layers with the one of now, which is removed while the builder copies. The
+    // faster the engine, the more there must be to copy for the removal to come in time.
+    for megabytes in [16, 64, 256] {
+        fs::write(sandbox.path().join("tests/large"), vec![b'x'; megabytes << 20]).unwrap();
+        let mut running = classic(&["--format", "json", &image])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = io::BufReader::new(running.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let copies = lines.by_ref().find(|line| line.contains("COPY tests /t") && line.contains("started"));
+        assert!(copies.is_some(), "the step is not told");
+        docker(&["image", "rm", "--force", &format!("{image}-test")]);
+        let rest: Vec<String> = lines.collect();
+        Ran::from(running.wait_with_output().unwrap()).assert_code(0);
+        if rest.iter().any(|line| line.contains("a cached layer was removed meanwhile: building again")) {
+            return;
+        }
+        Ran::from(classic(&[&image]).output().unwrap()).assert_code(0);
+    }
+    panic!("no removal came in time to be missed");
 }
 
 #[test]

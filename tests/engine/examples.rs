@@ -142,7 +142,9 @@ fn the_tables_name_every_example() {
     let systems = systems().into_iter().map(|system| system.directory);
     let watched = cells("A watch").into_iter().map(|row| row[0].clone());
     let rows = rows().into_iter().map(|row| row.directory);
-    let mut listed: Vec<String> = rows.chain(systems).chain(watched).collect();
+    // Files to copy, which are tried elsewhere.
+    let copied = std::iter::once("monitoring".to_owned());
+    let mut listed: Vec<String> = rows.chain(systems).chain(watched).chain(copied).collect();
     listed.sort();
     listed.dedup();
     let entries = std::fs::read_dir(repository("examples")).unwrap().map(Result::unwrap);
@@ -152,6 +154,10 @@ fn the_tables_name_every_example() {
         .collect();
     there.sort();
     assert_eq!(listed, there);
+    let text = std::fs::read_to_string(repository("examples/README.md")).unwrap();
+    for name in there {
+        assert!(text.contains(&format!("[{name}]({name}/)")), "{name}");
+    }
 }
 
 #[test]

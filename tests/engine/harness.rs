@@ -75,6 +75,20 @@ fn as_first_process_it_reaps_what_is_left_to_it_and_gives_the_commands_verdict()
 }
 
 #[test]
+fn as_first_process_it_ends_and_reaps_a_session_that_a_command_has_left() {
+    let sandbox = Sandbox::new();
+    let image = bare(&sandbox);
+    // The second attempt looks for what the first one has left.
+    let script = "if busybox test -s /left; then ! busybox test -e /proc/$(busybox cat /left); exit; fi; \
+                  (busybox setsid busybox sh -c 'echo $$ > /left; exec busybox sleep 600' &); \
+                  until busybox test -s /left; do busybox sleep 0.05; done; exit 1";
+    for form in FORMS {
+        let words = ["--backoff", "1ms", "--", "/bin/busybox", "sh", "-c", script];
+        ran(&[], &image, &[form, &words].concat()).assert_code(0);
+    }
+}
+
+#[test]
 fn a_zombie_would_be_seen() {
     let sandbox = Sandbox::new();
     let image = bare(&sandbox);

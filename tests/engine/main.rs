@@ -45,6 +45,7 @@ mod shell;
 mod signals;
 mod smoke;
 mod sources;
+mod status;
 mod streams;
 mod suite_attempts;
 mod suite_cache;

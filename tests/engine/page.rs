@@ -87,7 +87,7 @@ fn shown(browser: &mut Browser) -> Vec<String> {
 }
 
 /// Keeps a picture where the caller of the tests wants to look at it.
-fn picture(browser: &mut Browser, sandbox: &Sandbox, name: &str) {
+pub(crate) fn picture(browser: &mut Browser, sandbox: &Sandbox, name: &str) {
     let directory = std::env::var_os("SCREENSHOTS").map_or_else(|| sandbox.path(), PathBuf::from);
     browser.screenshot(&directory.join(name));
 }

@@ -118,7 +118,7 @@ impl Sandbox {
         let (file, path) = (file.display().to_string(), self.path().display().to_string());
         // Without the cache: a layer that another sandbox made may go with that sandbox while it is used here.
         let id = docker(&["build", "-q", "--no-cache", "-t", &image, "-f", &file, &path]);
-        self.built.lock().unwrap().push(id.trim().to_owned());
+        self.has_built(&id);
         image
     }
 
@@ -167,11 +167,17 @@ impl Drop for Sandbox {
 }
 
 impl Sandbox {
+    /// Remembers the id of an image that docker has built. Several tests that build the same have it in common, and two
+    /// that take their names off it at once leave it without any.
+    pub(crate) fn has_built(&self, id: &str) {
+        self.built.lock().unwrap().push(id.trim().to_owned());
+    }
+
     /// Images that this sandbox has built and given away the name of: by id where docker built them, and whatever
-    /// says this sandbox's name in a label.
+    /// says this sandbox's name in a label. Also what the classic builder has made and lost, of whichever sandbox.
     fn remove_nameless(&self) {
         let dangling = docker(&["images", "-q", "--no-trunc", "--filter", "dangling=true"]);
-        let format = "{{.Id}}\t{{json .Config.Labels}}";
+        let format = "{{.Id}}\t{{.Parent}}\t{{json .Config.Labels}}";
         // Those of other tests come and go meanwhile.
         let inspected = Command::new("docker")
             .args(["image", "inspect", "--format", format])
@@ -181,13 +187,24 @@ impl Sandbox {
         let inspected = String::from_utf8_lossy(&inspected.stdout).into_owned();
         let ours = inspected.lines().filter(|line| line.contains(&self.prefix));
         let labelled = ours.filter_map(|line| line.split_once('\t')).map(|(id, _)| id);
+        let orphans = inspected.lines().filter_map(|line| line.split_once("\t\t")).map(|(id, _)| id);
+        let lost = orphans.filter(|id| is_lost_step(id));
         // An image without instructions of its own is its base, which has a name.
         let built = self.built.lock().map(|built| built.clone()).unwrap_or_default();
         let built = dangling.split_whitespace().filter(|id| built.iter().any(|built| built == id));
-        for id in labelled.chain(built) {
+        for id in labelled.chain(built).chain(lost) {
             let _ = Command::new("docker").args(["rmi", id]).output();
         }
     }
+}
+
+/// Whether an image without a parent is a step of a test image whose first step was removed while the classic builder
+/// made it: the builder then fails, and never tells of it.
+fn is_lost_step(id: &str) -> bool {
+    let words = ["history", "--no-trunc", "--format", "{{.CreatedBy}}", id];
+    let told = Command::new("docker").args(words).output().unwrap();
+    let steps = String::from_utf8_lossy(&told.stdout);
+    steps.starts_with("/bin/sh -c #(nop) COPY ") && steps.contains(" in /var/tests/ ")
 }
 
 /// A finished command.

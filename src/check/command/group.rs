@@ -1,8 +1,8 @@
 //! A command and all that it has started: its process group.
 //!
 //! Owns the signals to it, and reaps those of its processes that became ours because their parents are gone, as happens
-//! to process 1 of a container. It never waits for a process of anybody else. One that made a group of its own is out of
-//! reach.
+//! to process 1 of a container. It never waits for a process of anybody else. One that made a group of its own is a stray,
+//! and not its business.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 //! What a command prints, read as it comes and kept in part.
 //!
 //! Owns both streams: their end is kept together, in the order in which it came, and the beginning of standard output
-//! beside it, which may also be a document. However much is printed, memory does not grow.
+//! beside it, which may also be a document. However much is printed, memory does not grow. Secrets are hidden in the end
+//! before it is cut off; the beginning is kept as it is, for those who read it, and they hide what they quote.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,8 @@ use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::check::LONGEST_OUTPUT;
+use crate::check::{LONGEST_OUTPUT, Surroundings};
+use crate::redact::RedactStream;
 
 /// As much of the beginning of standard output as is kept, in bytes: performance data stand there.
 const HEAD: usize = 64 * 1024;
@@ -35,9 +37,9 @@ pub(in crate::check) enum Stdout {
 /// What was kept.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::check) struct Text {
-    /// The end of both streams.
+    /// The end of both streams, secrets hidden.
     pub(in crate::check) tail: String,
-    /// The beginning of standard output.
+    /// The beginning of standard output, as it is.
     pub(in crate::check) head: String,
 }
 
@@ -47,10 +49,11 @@ pub(super) struct Printed {
     reading: [Option<JoinHandle<()>>; 2],
 }
 
-#[derive(Default)]
 struct Kept {
     tail: VecDeque<u8>,
     head: Vec<u8>,
+    /// Of standard output and standard error: a secret stands in one of them.
+    hiding: [RedactStream; 2],
 }
 
 impl Kept {
@@ -63,6 +66,20 @@ impl Kept {
         if stdout == Some(Stdout::Document) {
             return;
         }
+        let [of_stdout, of_stderr] = &mut self.hiding;
+        let hiding = if stdout.is_some() { of_stdout } else { of_stderr };
+        let shown = hiding.push(bytes);
+        self.keep(&shown);
+    }
+
+    /// A stream has ended, or is read no further.
+    fn end(&mut self, is_stdout: bool) {
+        let [of_stdout, of_stderr] = &mut self.hiding;
+        let rest = if is_stdout { of_stdout } else { of_stderr }.cut();
+        self.keep(&rest);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
         self.tail.extend(bytes);
         let excess = self.tail.len().saturating_sub(LONGEST_OUTPUT);
         self.tail.drain(..excess);
@@ -70,8 +87,10 @@ impl Kept {
 }
 
 impl Printed {
-    pub(super) fn of(child: &mut Child, echo: Option<mpsc::Sender<Bytes>>, stdout: Stdout) -> Self {
-        let kept = Arc::default();
+    pub(super) fn of(child: &mut Child, surroundings: &Surroundings, stdout: Stdout) -> Self {
+        let hiding = [surroundings.redactor.stream(), surroundings.redactor.stream()];
+        let kept = Arc::new(Mutex::new(Kept { tail: VecDeque::new(), head: Vec::new(), hiding }));
+        let echo = surroundings.output.clone();
         let shown = echo.clone().filter(|_| stdout == Stdout::Output);
         let reading = [
             child
@@ -92,6 +111,9 @@ impl Printed {
         };
         let _still_open = tokio::time::timeout(LAST_WORDS, reading).await;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of a stream that is still open.
+        kept.end(true);
+        kept.end(false);
         let tail = kept.tail.make_contiguous();
         // The cut may have gone through a character.
         let start = if tail.len() == LONGEST_OUTPUT {
@@ -127,4 +149,5 @@ async fn read(
             let _nobody_listens = echo.send(Bytes::copy_from_slice(bytes)).await;
         }
     }
+    kept.lock().unwrap_or_else(PoisonError::into_inner).end(stdout.is_some());
 }

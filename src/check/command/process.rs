@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::QUOTED;
 use super::group::Group;
 use super::printed::{Printed, Stdout, Text};
+use super::strays::{self, Strays};
 use crate::check::{CheckError, Surroundings};
 use crate::metadata::dockerfile::escaped;
 
@@ -41,18 +42,20 @@ pub(in crate::check) struct Process {
     program: String,
     child: Child,
     group: Group,
+    strays: Option<Strays>,
     printed: Printed,
 }
 
 impl Process {
-    /// Starts it with the variables of `surroundings`, in `directory` or theirs.
+    /// Starts it, marked as ours, in `directory` or that of `surroundings`.
     pub(in crate::check) fn start(
         mut command: Command,
         surroundings: &Surroundings,
         directory: Option<&Path>,
         stdout: Stdout,
     ) -> Result<Self, CheckError> {
-        let program = escaped(&command.as_std().get_program().to_string_lossy(), QUOTED);
+        let program = command.as_std().get_program().to_string_lossy();
+        let program = escaped(&surroundings.redactor.redact(&program), QUOTED);
         command
             .current_dir(directory.unwrap_or(&surroundings.directory))
             .stdin(Stdio::null())
@@ -60,6 +63,7 @@ impl Process {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
+        let mark = strays::mark(&mut command, surroundings);
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(source) => return Err(CheckError::NotStarted { program, source }),
@@ -68,8 +72,9 @@ impl Process {
             let source = io::Error::other("it has ended before it could be looked at");
             return Err(CheckError::Lost { program, source });
         };
-        let printed = Printed::of(&mut child, surroundings.output.clone(), stdout);
-        Ok(Self { program, child, group, printed })
+        let strays = mark.and_then(|mark| Strays::of(&child, mark, surroundings));
+        let printed = Printed::of(&mut child, surroundings, stdout);
+        Ok(Self { program, child, group, strays, printed })
     }
 
     /// Waits for its end, for as long as `timeout` and until `stop`; it may take `grace` more once it was asked to end.
@@ -91,6 +96,12 @@ impl Process {
         }
         // What it has left running belongs to it, and may hold its streams open.
         self.group.end();
+        if let Some(strays) = self.strays.take() {
+            match ending {
+                Ending::Itself(_) => strays.end_if_any().await,
+                Ending::TimedOut | Ending::Cancelled => strays.end().await,
+            }
+        }
         let printed = self.printed.ended().await;
         self.group.reap().await;
         Ok((ending, printed))
@@ -100,13 +111,18 @@ impl Process {
         CheckError::Lost { program: self.program.clone(), source }
     }
 
-    /// Asks it to end, and kills what is left of its group after the grace period.
+    /// Asks it to end, and kills what is left of its group after the grace period. Of strays some may be left.
     async fn end(&mut self, request: Request, grace: Duration) -> Result<(), CheckError> {
-        self.group.ask_to_end(request);
+        let Self { child, group, strays, .. } = self;
+        group.ask_to_end(request);
         let ended = async {
-            let status = self.child.wait().await;
+            let status = child.wait().await;
             if matches!(request, Request::ToAll) {
-                self.group.ended().await;
+                group.ended().await;
+                // Not before: whoever has started them may be about to end them in order.
+                if let Some(strays) = strays {
+                    strays.ask_to_end().await;
+                }
             }
             status
         };

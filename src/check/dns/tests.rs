@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 
 use super::*;
-use crate::check::tests::look;
+use crate::check::tests::{SECRET, assert_hidden, look, look_hiding};
 
 /// A name server that knows one zone.
 async fn server() -> SocketAddr {
@@ -40,6 +40,9 @@ fn answer(query: &Message) -> Message {
         }
         ("example.test.", RecordType::TXT) => {
             vec![RData::TXT(TXT::new(vec!["v=spf1 ".to_owned(), "-ALL".to_owned()]))]
+        }
+        ("key.test.", RecordType::TXT) => {
+            vec![RData::TXT(TXT::new(vec!["k".repeat(40), SECRET.to_owned()]))]
         }
         ("broken.test.", _) => {
             answer.metadata.response_code = ResponseCode::ServFail;
@@ -112,4 +115,17 @@ async fn a_server_that_fails_is_told_from_a_name_that_is_not_there() {
     let seen = asked(json!({"name": "broken.test", "expect": []})).await;
     assert_eq!(seen.state, State::Critical);
     assert!(seen.summary.starts_with("expected an answer to A broken.test., got "), "{}", seen.summary);
+}
+
+#[tokio::test]
+async fn a_record_that_is_cut_has_no_part_of_a_secret() {
+    let server = server().await.to_string();
+    for expect in [json!(null), json!([format!("{}{SECRET}!", "x".repeat(40))])] {
+        let seen = look_hiding(
+            json!({"dns": {"name": "key.test", "type": "TXT", "server": server, "expect": expect}}),
+        )
+        .await;
+        assert!(seen.summary.contains("kkk***"), "{}", seen.summary);
+        assert_hidden(&seen);
+    }
 }

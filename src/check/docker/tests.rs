@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::check::tests::{check, surroundings};
+use crate::check::tests::{SECRET, assert_hidden, check, surroundings};
 use crate::engine::ContainerState;
 use crate::engine::glance::Glance;
 use crate::environment::Environment;
@@ -50,6 +50,26 @@ fn a_container_runs_and_is_as_healthy_as_was_asked_for() {
     }
     let none = judged(json!({"docker": "web"}), None);
     assert_eq!(none.summary, "expected a container web, got none of that name");
+}
+
+#[test]
+fn what_is_quoted_of_a_container_has_no_part_of_a_secret_and_its_states_are_judged_as_they_are() {
+    let redactor = Redactor::new([SECRET.to_owned(), "running".to_owned(), "unhealthy".to_owned()]);
+    for within in [6, 20, 39] {
+        let mut sick = sight("running", Some("unhealthy"));
+        sick.health_output = format!("{}{SECRET}", "x".repeat(200 - within));
+        let flood = format!("{SECRET}{}", "x".repeat(crate::check::LONGEST_OUTPUT - within));
+        // The engine cuts what is printed.
+        for output in [sick.health_output.clone(), flood, sick.health_output[..200].to_owned()] {
+            let sight = hidden(Sight { health_output: output, ..sick.clone() }, &redactor);
+            let seen = judged(json!({"docker": "web"}), Some(&sight));
+            assert!(seen.summary.contains("to be healthy, got unhealthy: "), "{}", seen.summary);
+            assert_hidden(&seen);
+        }
+        let mut ended = sight("exited", None);
+        ended.state.error = sick.health_output.clone();
+        assert_hidden(&judged(json!({"docker": "web"}), Some(&hidden(ended, &redactor))));
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ use reqwest::header::{
 use reqwest::{Client, Method, Response, StatusCode, Url};
 
 use super::HttpCheck;
+use crate::check::{CheckError, Surroundings};
+use crate::shortage::Shortage;
 
 /// What any server may know.
 const HARMLESS: [HeaderName; 5] = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, USER_AGENT];
@@ -18,7 +20,12 @@ const HARMLESS: [HeaderName; 5] = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CAC
 impl HttpCheck {
     /// The answer, or what is wrong: one line with what was expected and what came instead. `own` has the client
     /// certificate, `plain` has none.
-    pub(super) async fn follow(&self, own: &Client, plain: &Client) -> Result<Response, String> {
+    pub(super) async fn follow(
+        &self,
+        surroundings: &Surroundings,
+        own: &Client,
+        plain: &Client,
+    ) -> Result<Result<Response, String>, CheckError> {
         let (mut url, mut method, mut body) = (self.url.clone(), self.method.clone(), self.body.as_deref());
         let mut is_home = true;
         let mut left = self.redirects;
@@ -33,16 +40,27 @@ impl HttpCheck {
             if let Some(body) = body {
                 request = request.body(body.to_owned());
             }
-            let response = request.send().await.map_err(|error| {
-                format!("expected an answer of {}, got {}", origin(&url), innermost(error))
-            })?;
-            let Some(target) = target(&response, &url).filter(|_| self.redirects > 0) else {
-                return Ok(response);
+            let response = match request.send().await {
+                Ok(response) => response,
+                Err(error) => {
+                    return match shortage(&error, &url, surroundings).await {
+                        Some(shortage) => Err(shortage),
+                        None => Ok(Err(format!(
+                            "expected an answer of {}, got {}",
+                            origin(&url),
+                            innermost(error)
+                        ))),
+                    };
+                }
             };
-            let mut target = target?;
+            let mut target = match target(&response, &url).filter(|_| self.redirects > 0) {
+                None => return Ok(Ok(response)),
+                Some(Err(fault)) => return Ok(Err(fault)),
+                Some(Ok(target)) => target,
+            };
             if left == 0 {
                 let (limit, target) = (self.redirects, origin(&target));
-                return Err(format!("expected at most {limit} redirects, got one more to {target}"));
+                return Ok(Err(format!("expected at most {limit} redirects, got one more to {target}")));
             }
             left -= 1;
             (method, body) = carried(response.status(), method, body);
@@ -52,14 +70,25 @@ impl HttpCheck {
                 let _has_no_host = (target.set_username(""), target.set_password(None));
                 if body.is_some() {
                     let (from, to) = (origin(&url), origin(&target));
-                    return Err(format!(
+                    return Ok(Err(format!(
                         "expected an answer of {from}, got a redirect of the body to {to}, which is not followed"
-                    ));
+                    )));
                 }
             }
             url = target;
         }
     }
+}
+
+/// What this machine lacked for a request, if that is why there is no answer.
+async fn shortage(error: &reqwest::Error, url: &Url, surroundings: &Surroundings) -> Option<CheckError> {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    // No more than that error is asked about addresses.
+    let addresses = match Shortage::of(error)? {
+        Shortage::Ports => surroundings.names().addresses(host).await.unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    CheckError::of_shortage(error, || origin(url), &addresses)
 }
 
 /// Where an answer leads; none where it is no redirect.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use server::{Server, answer};
 
 use super::*;
-use crate::check::tests::look;
+use crate::check::tests::{SECRET, assert_hidden, look, look_hiding};
 
 fn at(server: &Server, path: &str, expect: &Value) -> Value {
     json!({"http": {"url": server.url(path), "expect": expect}})
@@ -83,6 +83,47 @@ async fn a_body_without_end_is_cut() {
     let seen = look(at(&server, "/", &json!({"body": "the end"}))).await;
     assert!(seen.summary.ends_with("; the body was longer than what is read"), "{}", seen.summary);
     assert_eq!(seen.output.len(), LONGEST_OUTPUT);
+}
+
+#[tokio::test]
+async fn what_is_quoted_of_a_body_has_no_part_of_a_secret() {
+    for within in [6, 7, 20, 33, 39] {
+        // The cuts of the output, of an excerpt, and of what an excerpt is made of.
+        let before = [
+            "x".repeat(LONGEST_OUTPUT - within),
+            "x".repeat(60 - within),
+            format!("{}{}", SECRET.repeat(9), "x".repeat(40 - within)),
+        ];
+        for before in before {
+            let body = format!("{before}{SECRET} and more");
+            let server = Server::plain(move |_| answer(500, "", &body)).await;
+            let seen = look_hiding(at(&server, "/", &json!({"body": "the end", "json": {"a": 1}}))).await;
+            assert_hidden(&seen);
+            assert!(seen.output.contains('x') && seen.output.len() <= LONGEST_OUTPUT);
+        }
+        let value = format!("{}{SECRET}", "x".repeat(60 - within));
+        let body = json!({"a": value}).to_string();
+        let server = Server::plain(move |_| answer(200, "", &body)).await;
+        for expect in [json!({"json": {"a": format!("{value}!")}}), json!({"body": format!("{value}!")})] {
+            let seen = look_hiding(at(&server, "/", &expect)).await;
+            assert_eq!(seen.state, State::Critical);
+            assert_hidden(&seen);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_judged_is_the_body_with_its_secrets() {
+    let server = Server::plain(|_| answer(200, "", &json!({"a": SECRET}).to_string())).await;
+    for expect in [
+        json!({"body": SECRET}),
+        json!({"json": {"a": SECRET}}),
+        json!({"body": {"matches": "E_abc.*_QWERTY"}}),
+    ] {
+        let seen = look_hiding(at(&server, "/", &expect)).await;
+        assert_eq!(seen.state, State::Ok, "{}", seen.summary);
+    }
+    assert_eq!(look_hiding(at(&server, "/", &json!({"body": "***"}))).await.state, State::Critical);
 }
 
 #[tokio::test]

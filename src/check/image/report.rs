@@ -1,12 +1,15 @@
 //! What a check needs of docker-test's report in JSON.
 //!
-//! Owns the few fields that are read, and their words. The rest is passed over, so that a later docker-test is
-//! understood, too.
+//! Owns the few fields that are read, and their words, in which secrets are hidden before they are cut. The rest is passed
+//! over, so that a later docker-test is understood, too.
+
+use std::borrow::Cow;
 
 use serde::Deserialize;
 
 use crate::check::command::one_line;
 use crate::probe::Measurement;
+use crate::redact::Redactor;
 
 /// As many failed cases as a summary names.
 const SHOWN: usize = 3;
@@ -79,8 +82,14 @@ impl Case {
 
 impl Report {
     /// None where the text is no report.
-    pub(super) fn read(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+    pub(super) fn read(text: &str, redactor: &Redactor) -> Option<Self> {
+        let mut report: Self = serde_json::from_str(text).ok()?;
+        for text in report.tests.iter_mut().flat_map(Test::quoted) {
+            if let Cow::Owned(shown) = redactor.redact(text) {
+                *text = shown;
+            }
+        }
+        Some(report)
     }
 
     /// Nobody knows whether the tests would have passed.
@@ -164,6 +173,16 @@ impl Report {
 }
 
 impl Test {
+    /// The texts that may be quoted.
+    fn quoted(&mut self) -> impl Iterator<Item = &mut String> {
+        let cause = self.cause.iter_mut();
+        let told = cause.flat_map(|it| [&mut it.message, &mut it.reason, &mut it.service]).flatten();
+        let suites = self.attempts.iter_mut().flat_map(|attempt| &mut attempt.suites);
+        let bad = suites.flat_map(|suite| &mut suite.cases).filter(|case| case.is_bad());
+        let cases = bad.flat_map(|case| std::iter::once(&mut case.name).chain(&mut case.message));
+        std::iter::once(&mut self.name).chain(told).chain(cases)
+    }
+
     fn is_bad(&self) -> bool {
         !matches!(self.outcome.as_str(), "passed" | "skipped" | "flaky")
     }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::check::Check;
-use crate::check::tests::{check, surroundings};
+use crate::check::tests::{SECRET, assert_hidden, check, hiding, surroundings};
 
 /// A program in the place of docker-test, and surroundings that have it.
 fn beside(script: &str) -> (TempDir, Surroundings) {
@@ -67,6 +67,33 @@ async fn tests_that_fail_are_named_with_what_they_said() {
         looked.seen.summary,
         "expected the tests of shop:1 to pass, got exit code 3 (1 passed, 1 failed): checkout (expected 3\\ngot 4), cart"
     );
+}
+
+#[tokio::test]
+async fn what_is_quoted_of_results_has_no_part_of_a_secret() {
+    let long = |before: usize| format!("{}{SECRET}", "x".repeat(before));
+    for within in [6, 20, 39] {
+        let cases = json!([
+            {"name": "checkout", "status": "failed", "message": long(200 - within)},
+            {"name": long(200 - within), "status": "errored"},
+        ]);
+        let cause = json!({"kind": "command_not_found", "message": long(200 - within)});
+        let failed = [
+            report("failed", &cause, &cases),
+            report("failed", &json!({"kind": "exit_code", "code": 3}), &cases),
+            // The whole is cut once more, behind what is said of the image.
+            report("failed", &json!({"kind": "x", "reason": long(0)}), &json!([])),
+        ];
+        for failed in failed {
+            let image = format!("{}:1", "i".repeat(150 - within));
+            let (_directory, surroundings) = beside(&says(&failed, 1));
+            let check = check(json!({"image": image}));
+            let stop = CancellationToken::new();
+            let looked = check.run(&hiding(surroundings), Duration::from_secs(20), &stop).await.unwrap();
+            assert_eq!(looked.seen.state, State::Critical);
+            assert_hidden(&looked.seen);
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::check::tests::look;
+use crate::check::tests::{SECRET, assert_hidden, look, look_hiding};
 
 /// Answers each connection: `greeting` in pieces, then what it heard, in upper case.
 async fn server(greeting: &'static [&'static str]) -> SocketAddr {
@@ -80,6 +80,23 @@ async fn a_server_that_never_stops_talking_is_given_up() {
     let seen = look(json!({"tcp": {"address": address, "expect": "220"}})).await;
     assert_eq!(seen.state, State::Critical);
     assert!(seen.output.len() <= LONGEST_OUTPUT);
+}
+
+#[tokio::test]
+async fn a_banner_that_is_cut_has_no_part_of_a_secret() {
+    for (fill, within) in [(LONGEST_OUTPUT, 20), (LONGEST_OUTPUT, 39), (60, 20), (60, 39)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let banner = format!("{}{SECRET}", "x".repeat(fill - within));
+            stream.write_all(banner.as_bytes()).await.unwrap();
+        });
+        let seen = look_hiding(json!({"tcp": {"address": address, "expect": "220"}})).await;
+        assert_eq!(seen.state, State::Critical);
+        assert_hidden(&seen);
+        assert!(seen.output.ends_with("x***"), "{seen:?}");
+    }
 }
 
 #[test]

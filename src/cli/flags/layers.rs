@@ -183,6 +183,9 @@ fn layered(
 ) -> Result<Command, ParseError> {
     let mut settled: BTreeSet<Id> = given
         .ids()
+        // A flag that holds for subcommands too is among the ids where it was not declared, and clap panics when it is asked
+        // for there.
+        .filter(|id| given.try_contains_id(id.as_str()).is_ok())
         .filter(|id| given.value_source(id.as_str()) == Some(ValueSource::CommandLine))
         .cloned()
         .collect();

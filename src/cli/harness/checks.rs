@@ -3,11 +3,15 @@
 //! Owns what the flags say for checks that do not say it themselves, and `env:NAME`, which stands for the value of a
 //! variable. What an entry of the file may say is [`crate::harness::entry`]'s.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+use super::alerting::{ALERT, Alerting};
+use super::machine::machine;
 use super::{HarnessArgs, HarnessError};
 use crate::check::{Check, CommandCheck};
 use crate::environment::Environment;
@@ -15,23 +19,31 @@ use crate::error::Failure;
 use crate::harness::Probe;
 use crate::harness::entry::{Defaults, Entry, EntryError, command_of};
 use crate::input;
+use crate::redact::{Redactor, Secrets, is_secret_name};
 
 /// Bytes of a file of checks.
 const LARGEST: u64 = 1 << 20;
 
 /// Begins a value that stands for a variable's.
 const REFERENCE: &str = "env:";
+/// Below this key a list has tags, of which `env:prod` is the most usual one there is.
+const TAGS: &str = "tags";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a mapping with the key checks")]
 struct File {
     checks: Map<String, Value>,
+    #[serde(default)]
+    alert: Option<IgnoredAny>,
 }
 
-/// What is to be tried.
-pub(super) fn probes(args: &HarnessArgs, environment: &Environment) -> Result<Vec<Probe>, Failure> {
+/// What is to be tried, what is told of it, and the keys that it holds.
+pub(super) fn probes(
+    args: &HarnessArgs,
+    environment: &Environment,
+) -> Result<(Vec<Probe>, Alerting, Secrets), Failure> {
     if let Some(path) = &args.checks {
-        return Ok(of_file(path, args, environment)?);
+        return of_file(path, args, environment);
     }
     let (command, program) = match (args.words.first(), &args.command) {
         (Some(program), _) => (CommandCheck::arguments(args.words.clone()), program.as_str()),
@@ -49,48 +61,79 @@ pub(super) fn probes(args: &HarnessArgs, environment: &Environment) -> Result<Ve
         file: "the command line".to_owned(),
         problem: error.to_string(),
     };
-    Ok(vec![probe.map_err(failed)?])
+    // A command in one text or in words has no variables of its own.
+    Ok((vec![probe.map_err(failed)?], Alerting::of_flags(args), Secrets::default()))
 }
 
-fn of_file(path: &Path, args: &HarnessArgs, environment: &Environment) -> Result<Vec<Probe>, HarnessError> {
+fn of_file(
+    path: &Path,
+    args: &HarnessArgs,
+    environment: &Environment,
+) -> Result<(Vec<Probe>, Alerting, Secrets), Failure> {
     let failed = |problem: String| HarnessError::Checks { file: path.display().to_string(), problem };
     let bytes = input::read(&environment.current_dir().join(path), LARGEST);
     let bytes = bytes.map_err(|error| failed(error.to_string()))?;
     let file: File = serde_yaml::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
     if file.checks.is_empty() {
-        return Err(failed("checks: expected at least one check, got none".to_owned()));
+        return Err(failed("checks: expected at least one check, got none".to_owned()).into());
     }
     let defaults = defaults(args, environment);
+    let prefix = args.name.as_ref().map(|prefix| format!("{prefix}.")).unwrap_or_default();
+    let mut has_alert = file.alert.is_some();
+    let is_secret = |name: &str| is_secret_name(name) || args.redact.iter().any(|named| named == name);
+    let mut secrets = Secrets::default();
     let of_entry = |(name, mut value): (String, Value)| {
         let place = format!("checks.{name}");
-        resolve(&mut value, &place, environment)?;
-        let entry: Entry = serde_json::from_value(value).map_err(|error| format!("{place}: {error}"))?;
-        let prefix = args.name.as_ref().map(|prefix| format!("{prefix}.")).unwrap_or_default();
+        has_alert |= value.as_object_mut().is_some_and(|entry| entry.shift_remove(ALERT).is_some());
+        let mut taken = BTreeSet::new();
+        resolve(&mut value, &place, environment, &mut taken)?;
+        // It may quote what a variable has put in.
+        let hidden = |problem: String| Redactor::new(taken.iter().cloned()).redact(&problem).into_owned();
+        let entry: Entry =
+            serde_json::from_value(value).map_err(|error| hidden(format!("{place}: {error}")))?;
         let probe = entry.probe(format!("{prefix}{name}"), &defaults, None);
-        probe.map_err(|error| match error.key {
-            "" => format!("{place}: {}", error.problem),
-            _ => format!("{place}.{error}"),
-        })
+        let probe = probe.map_err(|error| match error.key {
+            "" => hidden(format!("{place}: {}", error.problem)),
+            _ => hidden(format!("{place}.{error}")),
+        })?;
+        // The host is told of everywhere, also where a header names it.
+        taken.remove(&probe.identity.host);
+        secrets.extend(probe.check.secrets(&is_secret, &taken));
+        Ok(probe)
     };
-    file.checks.into_iter().map(of_entry).collect::<Result<_, String>>().map_err(failed)
+    let probes = file.checks.into_iter().map(of_entry).collect::<Result<_, String>>().map_err(failed)?;
+    let alerting = if has_alert {
+        let name = |check: &str| format!("{prefix}{check}");
+        Alerting::of_file(args, (path, &String::from_utf8_lossy(&bytes)), name, environment)?
+    } else {
+        Alerting::of_flags(args)
+    };
+    Ok((probes, alerting, secrets))
 }
 
-/// Puts the values of variables in the place of `env:NAME`.
-fn resolve(value: &mut Value, place: &str, environment: &Environment) -> Result<(), String> {
+/// Puts the values of variables in the place of `env:NAME`, and among those that were `taken`.
+fn resolve(
+    value: &mut Value,
+    place: &str,
+    environment: &Environment,
+    taken: &mut BTreeSet<String>,
+) -> Result<(), String> {
     match value {
         Value::String(text) => {
             if let Some(name) = text.strip_prefix(REFERENCE) {
                 let known = environment.variable(name);
                 *text = known.ok_or_else(|| format!("{place}: the variable {name} is not set"))?.to_owned();
+                taken.insert(text.clone());
             }
             Ok(())
         }
         Value::Array(items) => (0_usize..)
             .zip(items)
-            .try_for_each(|(index, item)| resolve(item, &format!("{place}[{index}]"), environment)),
+            .try_for_each(|(index, item)| resolve(item, &format!("{place}[{index}]"), environment, taken)),
         Value::Object(entries) => entries
             .iter_mut()
-            .try_for_each(|(key, item)| resolve(item, &format!("{place}.{key}"), environment)),
+            .filter(|(key, item)| key.as_str() != TAGS || !item.is_array())
+            .try_for_each(|(key, item)| resolve(item, &format!("{place}.{key}"), environment, taken)),
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
     }
 }
@@ -100,7 +143,7 @@ fn defaults(args: &HarnessArgs, environment: &Environment) -> Defaults {
     let host = args.host.as_deref().filter(|host| !host.is_empty()).or_else(|| environment.non_empty("HOST"));
     Defaults {
         kind: args.kind.clone(),
-        host: host.map_or_else(hostname, str::to_owned),
+        host: host.map_or_else(|| machine(environment), str::to_owned),
         tags: args.tag.clone(),
         attempts: args.attempts,
         all_attempts: args.all_attempts,
@@ -109,12 +152,6 @@ fn defaults(args: &HarnessArgs, environment: &Environment) -> Defaults {
         cleanup: args.cleanup.clone(),
         cleanup_timeout: args.cleanup_timeout,
     }
-}
-
-/// The name of this machine.
-pub(in crate::cli) fn hostname() -> String {
-    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }
 
 #[cfg(test)]
@@ -134,7 +171,7 @@ mod tests {
         std::fs::write(directory.path().join("checks.yaml"), text).unwrap();
         let environment = environment.clone().in_directory(directory.path());
         let args = args(&["--checks", "checks.yaml", "--attempts", "4", "--tag", "team:shop"]);
-        probes(&args, &environment).map_err(|failure| failure.chain().join(": "))
+        probes(&args, &environment).map(|(probes, _, _)| probes).map_err(|failure| failure.chain().join(": "))
     }
 
     #[test]
@@ -142,7 +179,7 @@ mod tests {
         let environment = Environment::from_pairs([("HOST", "host.to.test")]);
         let args =
             args(&["--name", "example.integration", "--cleanup", "./cleanup.sh", "--", "./test.py", "a"]);
-        let probe = probes(&args, &environment).unwrap().remove(0);
+        let probe = probes(&args, &environment).unwrap().0.remove(0);
         assert_eq!(probe.identity.name, "example.integration");
         assert_eq!(
             (probe.identity.host.as_str(), probe.identity.kind.as_str()),
@@ -150,14 +187,15 @@ mod tests {
         );
         assert_eq!((probe.retries.count, probe.cleanup.is_some()), (1, true));
         let unnamed = HarnessArgs::try_parse_from(["docker-test-harness", "--", "/checks/login.py"]).unwrap();
-        assert_eq!(probes(&unnamed, &environment).unwrap()[0].identity.name, "login");
+        assert_eq!(probes(&unnamed, &environment).unwrap().0[0].identity.name, "login");
     }
 
     #[test]
     fn a_command_in_one_text_is_named_after_its_program_and_a_probe_has_a_name() {
         let nothing = Environment::from_pairs::<&str, &str>([]);
-        let named =
-            |words: &[&str]| probes(&args(words), &nothing).map(|probes| probes[0].identity.name.clone());
+        let named = |words: &[&str]| {
+            probes(&args(words), &nothing).map(|(probes, _, _)| probes[0].identity.name.clone())
+        };
         assert_eq!(named(&["--command", " /checks/login.py --all | cat"]).unwrap(), "login");
         for words in [&["--command", "  "][..], &["--", ""], &["--", " ", "a"]] {
             let error = named(words).unwrap_err().chain().join(": ");
@@ -165,6 +203,14 @@ mod tests {
         }
         let error = named(&["--name", " ", "--", "true"]).unwrap_err().chain().join(": ");
         assert!(error.contains("name: expected a name"), "{error}");
+    }
+
+    #[test]
+    fn a_tag_of_an_environment_is_no_variable() {
+        let text = "checks:\n  tags: { tcp: 'db:5432', host: 'env:HOST', tags: ['env:prod', 'env:HOST'] }\n";
+        let probes = read(text, &Environment::from_pairs([("HOST", "db.staging")])).unwrap();
+        assert_eq!(probes[0].identity.host, "db.staging");
+        assert_eq!(probes[0].identity.tags, ["env:prod", "env:HOST"]);
     }
 
     #[test]

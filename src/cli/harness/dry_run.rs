@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::super::terminal;
 use crate::notify::outbox::Sink;
+use crate::notify::overall::Overall;
 use crate::notify::policy::{self, Policy, ProbeState};
 use crate::notify::{Notice, Transmission};
 use crate::probe::ProbeRun;
@@ -27,8 +28,17 @@ pub(super) fn print(sinks: &[Sink], notice: &Notice, redactor: &Redactor) {
 }
 
 /// Prints what would be sent because of the end of a run, without a past.
-pub(super) fn conclude(sinks: &[Sink], run: &ProbeRun, policy: &Policy, redactor: &Redactor) {
+pub(super) fn conclude(
+    sinks: &[Sink],
+    run: &ProbeRun,
+    overall: Option<Overall>,
+    policy: &Policy,
+    redactor: &Redactor,
+) {
     print(sinks, &Notice::Finished { run: run.clone(), changed_from: None }, redactor);
+    if let Some(overall) = overall {
+        print(sinks, &Notice::Overall(overall), redactor);
+    }
     let policy = Policy { has_lasting_state: false, ..policy.clone() };
     for alert in policy::decide(&policy, &mut ProbeState::default(), run, crate::harness::now()) {
         print(sinks, &Notice::Alert(alert), redactor);

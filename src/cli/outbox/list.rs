@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::super::table::{self, number, text};
-use super::{ALL, Desk, Format, ListArgs, moment};
+use super::{ALL, Desk, Format, ListArgs, moment, why_outdated};
 use crate::error::Failure;
 use crate::history::outbox::{Backlog, Effect, Listed, Loss};
 use crate::report::text::{printable, truncate};
@@ -25,6 +25,7 @@ pub(super) struct Entry<'a> {
     attempts: u32,
     sending: bool,
     reason: Option<&'a str>,
+    outdated: bool,
 }
 
 impl<'a> Entry<'a> {
@@ -40,6 +41,7 @@ impl<'a> Entry<'a> {
             attempts: entry.attempts,
             sending: entry.claimed,
             reason: entry.reason.as_deref(),
+            outdated: entry.outdated,
         }
     }
 }
@@ -153,12 +155,18 @@ pub(super) async fn execute(args: &ListArgs, desk: &Desk) -> Result<(), Failure>
     }
 }
 
+/// Why an entry was not taken, after what keeps it from being sent again.
+fn reason(entry: &Listed) -> String {
+    let reason = printable(entry.reason.as_deref().unwrap_or_default());
+    if entry.outdated { format!("{}; {reason}", why_outdated(entry.effect)) } else { reason.into_owned() }
+}
+
 fn lines(entries: &[Listed], width: usize) -> String {
     let columns =
         [number("N"), text("SINK"), text("KIND"), text("STORED (UTC)"), number("TRIED"), text("REASON")];
     let rows = |room: usize| -> Vec<Vec<String>> {
         let row = |entry: &Listed| {
-            let reason = printable(entry.reason.as_deref().unwrap_or_default()).into_owned();
+            let reason = reason(entry);
             vec![
                 entry.seq.to_string(),
                 printable(&entry.sink).into_owned(),
@@ -177,9 +185,11 @@ fn lines(entries: &[Listed], width: usize) -> String {
         })
         .unwrap_or_else(|_| {
             let block = |entry: &Listed| {
-                let reason = printable(entry.reason.as_deref().unwrap_or_default()).into_owned();
-                let below =
-                    [format!("{} {}", entry.sink, kind(entry.effect)), moment(entry.stored_at), reason];
+                let below = [
+                    format!("{} {}", entry.sink, kind(entry.effect)),
+                    moment(entry.stored_at),
+                    reason(entry),
+                ];
                 table::block(&entry.seq.to_string(), &below, width)
             };
             entries.iter().map(block).collect()

@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use super::super::watch::configured;
 use super::{Desk, OutboxError, SendArgs, now};
-use crate::check::Surroundings;
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::notify::outbox::{Courier, Event, Listener, Settings};
-use crate::notify::send::{self, Sender};
 
 pub(super) async fn execute(args: &SendArgs, desk: &Desk) -> Result<ExitCode, Failure> {
-    let environment = &desk.app.environment;
     // The same that a daemon in this directory would tell.
-    let sinks = configured::read(None, &[], true, &desk.app)?.sinks;
+    let sinks = configured::read(None, &[], true, &[], &desk.app)?.sinks;
     if sinks.is_empty() {
         return Err(OutboxError::NoSink.into());
     }
@@ -21,9 +18,7 @@ pub(super) async fn execute(args: &SendArgs, desk: &Desk) -> Result<ExitCode, Fa
         desk.say("nothing waits\n")?;
         return Ok(ExitCode::Success);
     };
-    let roots = send::authorities(environment)?;
-    let surroundings = Surroundings::new(Vec::new(), environment.current_dir().to_owned(), roots)?;
-    let sender = Sender::new(environment, surroundings.resolve())?;
+    let sender = configured::sender(&desk.app)?;
     // What was refused is counted below, and is there to be listed.
     let listener: Listener = Arc::new(|_: Event| {});
     let courier = Courier::new(store, sinks, sender, Arc::new(now), listener, Settings::default());

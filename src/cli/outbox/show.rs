@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::list::{Entry, kind};
-use super::{Desk, Format, OutboxError, ShowArgs, find, moment};
+use super::{Desk, Format, OutboxError, ShowArgs, find, moment, why_outdated};
 use crate::error::Failure;
 use crate::report::text::{name, printable_lines};
 
@@ -45,7 +45,12 @@ pub(super) async fn execute(args: &ShowArgs, desk: &Desk) -> Result<(), Failure>
     add("stored", &format!("{} UTC", moment(entry.stored_at)));
     add("expires", &format!("{} UTC", moment(entry.expires_at)));
     add("tried", &entry.attempts.to_string());
-    add("state", if refused { "refused" } else { "waiting" });
+    let state = if refused { "refused" } else { "waiting" };
+    if entry.outdated {
+        add("state", &format!("{state}, and not to be sent again: {}", why_outdated(entry.effect)));
+    } else {
+        add("state", state);
+    }
     if let Some(reason) = &entry.reason {
         add("reason", &name(reason));
     }

@@ -54,6 +54,7 @@ pub(super) fn begin(
         suite: args.suite.clone(),
         labels: !args.no_labels,
         filter: args.filter.clone(),
+        redact: args.redact.clone(),
         path: configured.path.clone(),
         has_file: configured.has_file,
         kit,
@@ -75,6 +76,7 @@ struct Reload {
     suite: Option<PathBuf>,
     labels: bool,
     filter: Vec<Filter>,
+    redact: Vec<String>,
     path: PathBuf,
     has_file: bool,
     kit: Kit,
@@ -111,8 +113,10 @@ impl Reload {
             self.send(Input::Problem { about, problem: Some(problem) }).await;
             return;
         }
-        let read = configured::read(self.suite.as_deref(), &self.filter, self.labels, &self.kit.app)
-            .and_then(|configured| Ok((self.kit.means(&configured)?, configured)));
+        let read =
+            configured::read(self.suite.as_deref(), &self.filter, self.labels, &self.redact, &self.kit.app)
+                .map(|configured| configured.after(&self.kit.current))
+                .and_then(|configured| Ok((self.kit.means(&configured)?, configured)));
         let (means, configured) = match read {
             Ok(read) => read,
             Err(failure) => {
@@ -158,8 +162,16 @@ impl Attended {
     async fn run(self, reader: Option<Box<LabelReader>>) {
         let (mut pause, mut has_answered, mut is_said) = (FIRST_PAUSE, false, false);
         let mut lost_since = Instant::now();
+        self.send(Input::Labels { engine: reader.as_ref().map(|_| self.name.clone()) }).await;
+        // A daemon before this one may have followed it.
+        let mut is_followed = true;
         loop {
-            if reader.is_none() && !self.current.needs_engine() {
+            let was_followed = is_followed;
+            is_followed = reader.is_some() || self.current.needs_engine();
+            if !is_followed {
+                if was_followed {
+                    self.send(Input::Unfollowed).await;
+                }
                 lost_since = Instant::now();
                 tokio::time::sleep(LOOK).await;
                 continue;
@@ -182,7 +194,7 @@ impl Attended {
             if has_answered || self.current.needs_engine() {
                 if lost_since.elapsed() >= PATIENCE {
                     let name = self.name.clone();
-                    let _unheard = self.inputs.send(Input::Engine { name, trouble: Some(trouble) }).await;
+                    self.send(Input::Engine { name, trouble: Some(trouble) }).await;
                 }
             } else if !is_said {
                 is_said = true;
@@ -191,6 +203,11 @@ impl Attended {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
         }
+    }
+
+    async fn send(&self, input: Input) {
+        // The daemon has ended, and this task ends with it.
+        let _unheard = self.inputs.send(input).await;
     }
 }
 

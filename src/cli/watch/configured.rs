@@ -10,8 +10,9 @@ use super::super::application::Running;
 use super::super::flags::EngineFlags;
 use super::super::flags::layers;
 use super::super::harness::{machine, named};
-use super::super::{connect, suite_file};
-use super::{WatchArgs, WatchError, lines};
+use super::super::{connect, secrets, suite_file};
+use super::voice::Voice;
+use super::{WatchArgs, WatchError, lines, serving};
 use crate::check::{Surroundings, Tester};
 use crate::engine::glance::Glance;
 use crate::environment::Environment;
@@ -20,17 +21,23 @@ use crate::harness::now;
 use crate::harness::reporting::{Opened, Reporting};
 use crate::history::outbox::Store;
 use crate::metadata::labels::{DEFAULT_TYPE, TYPE};
+use crate::notify::configured::alerted;
 use crate::notify::from_environment;
 use crate::notify::outbox::{Event, Listener, Sink};
 use crate::notify::policy::Policy;
 use crate::notify::send::{self, Sender};
-use crate::redact::{Redactor, is_secret_name};
+use crate::plan::build::BuildSpec;
+use crate::redact::{Redactor, Secrets};
 use crate::report::wording::count;
 use crate::suite::select::{Candidate, Filter, Selection};
 use crate::watch::following::LabelReader;
 use crate::watch::sinks::Sinks;
-use crate::watch::{Definition, Input, Means, SilenceRule, Source, definitions, labels};
+use crate::watch::{self, Definition, Input, Means, SilenceRule, Source, definitions, labels};
 use clap::Args as _;
+
+/// Configurations whose secrets are hidden, that of the last reload and those before it: runs that began with them may not
+/// be over, and a probe of theirs may begin before it is replaced.
+const GENERATIONS: usize = 3;
 
 /// What the daemon is configured with.
 pub(in crate::cli) struct Configured {
@@ -45,6 +52,7 @@ pub(in crate::cli) struct Configured {
     silences: Vec<SilenceRule>,
     /// The host in alerts about engine and sinks, and of probes that name none.
     pub(super) host: String,
+    secrets: Secrets,
     redactor: Arc<Redactor>,
     directory: PathBuf,
     filter: Vec<Filter>,
@@ -55,46 +63,72 @@ pub(in crate::cli) fn read(
     suite: Option<&Path>,
     filter: &[Filter],
     labels: bool,
+    redact: &[String],
     app: &Running,
 ) -> Result<Configured, Failure> {
     let environment = &app.environment;
     let current = environment.current_dir();
     let path = current.join(suite.unwrap_or_else(|| Path::new(suite_file::FILE)));
     let is_there = suite.is_some() || path.exists();
-    let host = environment.non_empty("HOST").map_or_else(machine, str::to_owned);
-    let (mut given, mut policy, mut silences, mut found) = (None, Arc::default(), Vec::new(), Vec::new());
-    if is_there {
-        let suite = suite_file::read_any(suite, environment, true)?;
-        let configured = definitions(&suite, environment, &machine())?;
-        for warning in &configured.warnings {
-            lines::say(&format!("warning: {warning}"));
-        }
-        (given, policy) = (configured.sinks, configured.policy);
-        (silences, found) = (configured.silences, configured.definitions);
-    }
-    if found.is_empty() && !labels {
+    let machine = machine(environment);
+    let host = environment.non_empty("HOST").unwrap_or(&machine).to_owned();
+    let mut read = if is_there {
+        definitions(&suite_file::read_any(suite, environment, true)?, environment, &machine)?
+    } else {
+        watch::Configured::default()
+    };
+    let sinks = if let Some(sinks) = read.sinks.take() {
+        sinks
+    } else {
+        let switched = from_environment::sinks(&|name| environment.variable(name).map(str::to_owned));
+        // A daemon is started by somebody who can mend it, and would run on without for long.
+        let mut switched = switched.without_mistakes()?;
+        read.warnings.splice(0..0, std::mem::take(&mut switched.warnings));
+        named(switched.sinks)
+    };
+    read.reach(&sinks.iter().map(|sink| sink.notifier.name().to_owned()).collect());
+    let mut secrets = read.held(redact);
+    secrets.extend(secrets::values(environment, redact, &[], &BuildSpec::default()));
+    secrets.extend(sinks.iter().flat_map(|sink| sink.notifier.secrets()));
+    let redactor = Arc::new(Redactor::new(secrets.clone()));
+    warn(&read, &redactor);
+    if read.definitions.is_empty() && !labels {
         return Err(WatchError::Nothing.into());
     }
-    let sinks = match given {
-        Some(sinks) => sinks,
-        None => named(from_environment::sinks(&|name| environment.variable(name).map(str::to_owned))?),
-    };
-    let keys = sinks.iter().flat_map(|sink| sink.notifier.secrets());
-    let variables = environment.variables().filter(|(name, _)| is_secret_name(name));
-    let redactor = Arc::new(Redactor::new(variables.map(|(_, value)| value.to_owned()).chain(keys)));
     let directory = path.parent().map_or_else(|| current.to_owned(), Path::to_owned);
     Ok(Configured {
         path,
         has_file: is_there,
-        definitions: found,
+        definitions: read.definitions,
         sinks,
-        policy,
-        silences,
+        policy: read.policy,
+        silences: read.silences,
         host,
+        secrets,
         redactor,
         directory,
         filter: filter.to_vec(),
     })
+}
+
+/// Says what works and is most likely not meant.
+fn warn(read: &watch::Configured, redactor: &Redactor) {
+    let say = |warning: &str| lines::say(&redactor.redact(&format!("warning: {warning}")));
+    read.warnings.iter().for_each(|warning| say(warning));
+    for (place, directory) in read.directories.iter().filter(|(_, directory)| !directory.is_dir()) {
+        say(&format!(
+            "{place}: expected a directory that is there, and {} is none: make it, and let this user write to it",
+            directory.display()
+        ));
+    }
+}
+
+/// What a command sends with that is no daemon.
+pub(in crate::cli) fn sender(app: &Running) -> Result<Sender, Failure> {
+    let environment = &app.environment;
+    let roots = send::authorities(environment)?;
+    let surroundings = Surroundings::new(Vec::new(), environment.current_dir().to_owned(), roots)?;
+    Ok(Sender::new(environment, surroundings.resolve())?)
 }
 
 impl Configured {
@@ -108,6 +142,18 @@ impl Configured {
                 definitions: self.definitions.clone(),
             },
         ]
+    }
+
+    /// Says once that nobody would hear of a failure: without a sink for alerts that is easily overlooked.
+    pub(super) fn warn_where_nobody_is_paged(&self) {
+        let is_alerted = |sink: &Sink| alerted().any(|kind| kind == sink.notifier.name());
+        if !self.sinks.iter().any(is_alerted) {
+            let kinds = alerted().collect::<Vec<_>>().join(", ");
+            lines::say(&format!(
+                "warning: no sink for alerts is configured ({kinds}): results are measured, and nobody is paged; \
+                 add one under `notify`, and see `docker-test doctor`"
+            ));
+        }
     }
 
     /// Whether probes wait for what happens on the engine.
@@ -124,8 +170,16 @@ impl Configured {
         labels::Given { host: self.host.clone(), policy: Arc::clone(&self.policy) }
     }
 
-    pub(super) fn redactor(&self) -> Arc<Redactor> {
+    pub(in crate::cli) fn redactor(&self) -> Arc<Redactor> {
         Arc::clone(&self.redactor)
+    }
+
+    /// Hides also what those before it did.
+    pub(super) fn after(mut self, current: &Current) -> Self {
+        let hidden = current.hidden.read().unwrap_or_else(PoisonError::into_inner);
+        let earlier = hidden.generations.iter().take(GENERATIONS - 1).flat_map(Secrets::clone);
+        self.redactor = Arc::new(Redactor::new(earlier.chain(self.secrets.clone())));
+        self
     }
 }
 
@@ -171,6 +225,13 @@ pub(super) struct Current {
     given: Arc<RwLock<labels::Given>>,
     filter: Vec<Filter>,
     needs_engine: Arc<AtomicBool>,
+    hidden: Arc<RwLock<Hidden>>,
+}
+
+/// The secrets of configurations, the last one first, and what hides all of them.
+struct Hidden {
+    generations: Vec<Secrets>,
+    redactor: Arc<Redactor>,
 }
 
 impl Current {
@@ -179,13 +240,27 @@ impl Current {
             given: Arc::new(RwLock::new(configured.given())),
             filter: configured.filter.clone(),
             needs_engine: Arc::new(AtomicBool::new(configured.needs_engine())),
+            hidden: Arc::new(RwLock::new(Hidden {
+                generations: vec![configured.secrets.clone()],
+                redactor: configured.redactor(),
+            })),
         }
     }
 
-    /// Another configuration takes its place.
+    /// Another configuration takes its place, made to come [after](Configured::after) it.
     pub(super) fn adopt(&self, configured: &Configured) {
         *self.given.write().unwrap_or_else(PoisonError::into_inner) = configured.given();
         self.needs_engine.store(configured.needs_engine(), Ordering::Relaxed);
+        let mut hidden = self.hidden.write().unwrap_or_else(PoisonError::into_inner);
+        hidden.generations.insert(0, configured.secrets.clone());
+        hidden.generations.truncate(GENERATIONS);
+        hidden.redactor = configured.redactor();
+    }
+
+    /// Hides the secrets of this configuration, and those of the ones before.
+    pub(super) fn redact(&self, text: &str) -> String {
+        let hidden = self.hidden.read().unwrap_or_else(PoisonError::into_inner);
+        hidden.redactor.redact(text).into_owned()
     }
 
     pub(super) fn label_reader(&self) -> Box<LabelReader> {
@@ -207,6 +282,11 @@ pub(super) struct Kit {
     pub(super) app: Running,
     pub(super) flags: EngineFlags,
     pub(super) current: Current,
+    pub(super) voice: Voice,
+    /// It does not end after what is due.
+    pub(super) goes_on: bool,
+    /// What jobs before this one have told is not in the store.
+    pub(super) begins_anew: bool,
 }
 
 impl Kit {
@@ -214,20 +294,28 @@ impl Kit {
     pub(super) fn means(&self, configured: &Configured) -> Result<Means, Failure> {
         // Runs of docker-test use the engine of the daemon.
         let environment = &engine_environment(&self.flags, &self.app);
-        let variables = environment.variables().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let variables = environment
+            .variables()
+            .filter(|(name, _)| *name != serving::TOKEN)
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let roots = send::authorities(environment)?;
         let mut surroundings = Surroundings::new(variables.collect(), configured.directory.clone(), roots)?;
         surroundings.engine = Some(Glance::new(environment.clone(), connect::runtime_dir(environment)));
         surroundings.tester = tester();
         let sender = Sender::new(environment, surroundings.resolve())?;
         let opened = Opened::of(self.store.clone(), self.lasts, Some(&self.state));
+        let opened = if self.begins_anew { opened.anew() } else { opened };
         let (sinks, policy) = (configured.sinks.clone(), Policy::clone(&configured.policy));
-        let reporting = Reporting::begin(opened, sinks, sender, policy, self.listener(&configured.redactor));
+        let listener = self.listener(&configured.redactor);
+        let reporting = Reporting::begin(opened, sinks, sender, policy, listener);
+        let reporting = if self.goes_on { reporting.for_many_runs() } else { reporting };
+        let surroundings = surroundings.hiding(&configured.redactor);
         Ok(Means { reporting, surroundings, redactor: Arc::clone(&configured.redactor) })
     }
 
     fn listener(&self, redactor: &Arc<Redactor>) -> Listener {
         let (sinks, redactor) = (Arc::clone(&self.sinks), Arc::clone(redactor));
+        let voice = self.voice.clone();
         Arc::new(move |event| {
             sinks.lock().unwrap_or_else(PoisonError::into_inner).take(&event, now());
             let line = match event {
@@ -240,7 +328,7 @@ impl Kit {
                 }
                 _ => return,
             };
-            lines::say(&redactor.redact(&line));
+            voice.note(lines::own(&redactor.redact(&line)));
         })
     }
 }
@@ -249,7 +337,9 @@ impl Kit {
 fn tester() -> Tester {
     let command = WatchArgs::augment_args(clap::Command::new("watch"));
     let is_own = |arg: &&clap::Arg| {
-        layers::settable(arg) && ["once", "dry_run", "format", "verbose"].contains(&arg.get_id().as_str())
+        layers::settable(arg)
+            && ["once", "dry_run", "format", "verbose", "listen", "token_file"]
+                .contains(&arg.get_id().as_str())
     };
     Tester {
         program: program(),

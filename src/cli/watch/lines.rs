@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::super::flags::output::Format;
 use super::super::terminal;
+use super::configured::Current;
+use super::voice::Voice;
 use crate::metadata::duration::human;
 use crate::notify::{Action, Alert};
 use crate::probe::{ProbeRun, Verdict};
-use crate::redact::Redactor;
 use crate::report::text::printable;
 use crate::report::wording::count;
 use crate::watch::Happening;
@@ -21,22 +22,26 @@ use crate::watch::daemon::Observer;
 
 /// A line of the daemon itself.
 pub(super) fn say(text: &str) {
-    terminal::note(&format!("docker-test watch: {text}\n"));
+    terminal::note(&own(text));
+}
+
+/// The same, for a thread that writes it.
+pub(super) fn own(text: &str) -> String {
+    format!("docker-test watch: {text}\n")
 }
 
 /// Writes what happens to stderr, and as JSON to stdout where that is asked for.
-pub(super) fn observer(format: Format, verbose: bool, redactor: Arc<Redactor>) -> Observer {
+pub(super) fn observer(format: Format, verbose: bool, current: Current, voice: Voice) -> Observer {
     let said = Mutex::new(Said::default());
     Arc::new(move |happening| {
         if format == Format::Json {
             let text = format!("{}\n", event(happening));
-            // A reader who left does not end the daemon.
-            let _unread = terminal::out(&redactor.redact(&text));
+            voice.out(current.redact(&text));
         }
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = line(happening, verbose, &mut said) {
             let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
-            terminal::note(&redactor.redact(&format!("{now} {line}\n")));
+            voice.note(current.redact(&format!("{now} {line}\n")));
         }
     })
 }
@@ -70,6 +75,7 @@ fn line(happening: &Happening<'_>, verbose: bool, said: &mut Said) -> Option<Str
         Happening::Skipped { probe, runs } => {
             Some(format!("{}: {} passed over", printable(probe), count(*runs, "run")))
         }
+        Happening::Asked(what) => Some(format!("asked {}", printable(what))),
         Happening::Problem(problem) => Some(format!("problem: {}", printable(problem))),
     }
 }
@@ -90,13 +96,15 @@ fn ended(run: &ProbeRun, alerts: &[Alert]) -> String {
         line.push_str(&printable(run.summary()));
     }
     for alert in alerts {
+        // Which sinks there are is not known here, and may be none.
         let told = match (alert.action, alert.reminder) {
-            (Action::Trigger, false) => "told",
-            (Action::Trigger, true) => "reminded",
+            (Action::Trigger, false) => "alert",
+            (Action::Trigger, true) => "reminder",
             (Action::Resolve, _) => "resolved",
         };
-        let whom = if alert.route.is_empty() { "all sinks".to_owned() } else { alert.route.join(", ") };
-        line.extend([" [", told, ": ", &whom, "]"]);
+        let whom =
+            if alert.route.is_empty() { String::new() } else { format!(": {}", alert.route.join(", ")) };
+        line.extend([" [", told, &whom, "]"]);
     }
     line
 }
@@ -113,6 +121,7 @@ fn event(happening: &Happening<'_>) -> Value {
         }
         Happening::Stopped { probe } => json!({ "event": "stopped", "probe": probe }),
         Happening::Skipped { probe, runs } => json!({ "event": "skipped", "probe": probe, "runs": runs }),
+        Happening::Asked(what) => json!({ "event": "asked", "what": what }),
         Happening::Problem(problem) => json!({ "event": "problem", "problem": problem }),
     }
 }
@@ -141,7 +150,7 @@ mod tests {
         let alerts = [sample::trigger(), Alert { route: vec!["slack".to_owned()], ..sample::resolve() }];
         let run = sample::run(Verdict::Failed);
         let line = line(&Happening::Ended { run: &run, alerts: &alerts }, false, &mut Said::default());
-        assert!(line.unwrap().ends_with(" [told: all sinks] [resolved: slack]"));
+        assert!(line.unwrap().ends_with(" [alert] [resolved: slack]"));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) async fn execute(
         Format::Json => {
             let views: Vec<&ProbeView> = views.iter().map(|view| &**view).collect();
             let text = serde_json::to_string_pretty(&views).unwrap_or_default();
-            terminal::out(&format!("{text}\n"))?;
+            terminal::out(&format!("{}\n", configured.redactor().redact(&text)))?;
         }
         Format::Text if views.is_empty() => lines::say("nothing is watched"),
         Format::Text => {

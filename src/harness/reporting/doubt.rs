@@ -17,11 +17,18 @@ const DAMAGED: &str = "history.sqlite.damaged";
 #[derive(Debug, Clone)]
 pub(super) struct Doubt {
     state: Option<PathBuf>,
+    /// Nothing is known of what was told before, by whoever had another store.
+    begins_anew: bool,
 }
 
 impl Doubt {
     pub(super) fn of(state: Option<&Path>) -> Self {
-        Self { state: state.map(Path::to_owned) }
+        Self { state: state.map(Path::to_owned), begins_anew: false }
+    }
+
+    /// The store was made by this process: what is open of earlier ones is not in it.
+    pub(super) const fn begin_anew(&mut self) {
+        self.begins_anew = true;
     }
 
     fn file(&self, probe: &str) -> Option<PathBuf> {
@@ -33,7 +40,8 @@ impl Doubt {
     /// Whether more may have been told of a probe than its state says; `is_known` where it has one.
     pub(super) fn is_about(&self, probe: &str, is_known: bool) -> bool {
         let is_noted = self.file(probe).is_some_and(|file| file.exists());
-        is_noted || (!is_known && self.state.as_deref().is_some_and(history::was_set_aside))
+        let was_lost = || self.begins_anew || self.state.as_deref().is_some_and(history::was_set_aside);
+        is_noted || (!is_known && was_lost())
     }
 
     /// Where this cannot be noted either, nothing can be done about it.

@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::dead;
 use super::incidents::{self, Effect};
 use super::queue::{self, Rules};
+use super::untold;
 use crate::history::error::Refused;
 
 /// No claim is longer, in milliseconds: one that ends later was made by a clock that was wrong.
@@ -178,6 +180,10 @@ fn expire(database: &Connection, rules: &Rules, now: i64) -> Result<(u64, u64), 
         incidents::left(database, sink, key, *effect, *exposed, now)?;
         if effect.is_some() { expired.1 += 1 } else { expired.0 += 1 }
     }
+    let sinks: BTreeSet<&String> = gone.iter().map(|gone| &gone.0).collect();
+    for sink in sinks {
+        incidents::forget_oldest(database, sink)?;
+    }
     let keys: BTreeSet<(&String, &String)> =
         gone.iter().filter(|gone| gone.2.is_some()).map(|gone| (&gone.0, &gone.1)).collect();
     for (sink, key) in keys {
@@ -192,8 +198,12 @@ pub(super) fn settle(
     settled: &[Settled],
     now: i64,
 ) -> Result<(), Refused> {
+    let mut opening = BTreeSet::new();
     for entry in settled {
         if settle_one(database, entry, now)? {
+            if entry.effect == Some(Effect::Trigger) {
+                opening.insert(entry.sink.as_str());
+            }
             match entry.outcome {
                 Outcome::Refused { .. } => queue::bury(database, &rules.limits, &entry.sink)?,
                 Outcome::Later { .. } | Outcome::Unsent { .. } if entry.effect.is_some() => {
@@ -203,7 +213,7 @@ pub(super) fn settle(
             }
         }
     }
-    Ok(())
+    opening.into_iter().try_for_each(|sink| incidents::forget_oldest(database, sink))
 }
 
 /// Whether the claim still held.
@@ -241,13 +251,22 @@ fn settle_one(database: &Connection, entry: &Settled, now: i64) -> Result<bool, 
         return Ok(false);
     }
     match (&entry.outcome, entry.effect) {
-        (Outcome::Arrived, Some(Effect::Trigger)) => {
-            incidents::opened(database, &entry.sink, &entry.key, now)?;
+        (Outcome::Arrived, Some(effect)) => {
+            match effect {
+                Effect::Trigger => {
+                    incidents::opened(database, &entry.sink, &entry.key, now)?;
+                    untold::told(database, &entry.sink, &entry.key)?;
+                }
+                Effect::Resolve => incidents::closed(database, &entry.sink, &entry.key)?,
+            }
+            dead::arrived(database, entry.seq, &entry.sink, &entry.key, effect)?;
         }
-        (Outcome::Arrived, Some(Effect::Resolve)) => incidents::closed(database, &entry.sink, &entry.key)?,
         // Only an earlier attempt of what was refused can have arrived.
         (Outcome::Refused { .. }, effect) => {
             incidents::left(database, &entry.sink, &entry.key, effect, entry.exposed, now)?;
+            if effect.is_some() {
+                dead::died(database, entry.seq, &entry.sink, &entry.key, effect)?;
+            }
         }
         _ => {}
     }

@@ -3,13 +3,29 @@
 //! Owns `open_incidents`: a sink may have an incident open from when a trigger that may have arrived leaves the outbox
 //! until a resolve has arrived. What is worth sending is said by the [`Collapse`] that the store was opened with.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::untold;
 use crate::history::error::Refused;
 
 /// Incidents that are kept open for a sink at most. One that is forgotten costs a resolve only where its trigger and
 /// its resolve wait together.
 const MOST_OPEN: i64 = 20_000;
+
+/// The step to a form where open incidents are counted as they come and go. A sink has up to [`MOST_OPEN`] of them, too
+/// many to be counted each time that something was sent.
+pub(in crate::history) const MIGRATION: &str = "
+    CREATE TABLE open_counts (
+        sink TEXT PRIMARY KEY,
+        incidents INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO open_counts SELECT sink, count(*) FROM open_incidents GROUP BY sink;
+    CREATE TRIGGER open_grows AFTER INSERT ON open_incidents BEGIN
+        INSERT INTO open_counts VALUES (new.sink, 1) ON CONFLICT DO UPDATE SET incidents = incidents + 1;
+    END;
+    CREATE TRIGGER open_shrinks AFTER DELETE ON open_incidents BEGIN
+        UPDATE open_counts SET incidents = incidents - 1 WHERE sink = old.sink;
+    END;";
 
 /// What an entry does to the incident of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,7 +136,11 @@ pub(super) fn left(
     exposed: bool,
     now: i64,
 ) -> Result<(), Refused> {
-    if effect == Some(Effect::Trigger) && exposed { opened(database, sink, key, now) } else { Ok(()) }
+    if effect != Some(Effect::Trigger) {
+        return Ok(());
+    }
+    untold::missed(database, sink, key, now)?;
+    if exposed { opened(database, sink, key, now) } else { Ok(()) }
 }
 
 /// Notes that a sink may have an incident open.
@@ -130,12 +150,25 @@ pub(super) fn opened(database: &Connection, sink: &str, key: &str, now: i64) -> 
             "INSERT INTO open_incidents VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET at = excluded.at",
         )?
         .execute(params![sink, key, now])?;
-    database
-        .prepare_cached(
-            "DELETE FROM open_incidents WHERE sink = ?1 AND ?2 < (SELECT count(*) FROM open_incidents WHERE sink = ?1)
-             AND key = (SELECT key FROM open_incidents WHERE sink = ?1 ORDER BY at LIMIT 1)",
-        )?
-        .execute(params![sink, MOST_OPEN])?;
+    Ok(())
+}
+
+/// Forgets the oldest incidents of a sink where there are too many.
+pub(super) fn forget_oldest(database: &Connection, sink: &str) -> Result<(), Refused> {
+    let open: Option<i64> = database
+        .prepare_cached("SELECT incidents FROM open_counts WHERE sink = ?1")?
+        .query_row([sink], |row| row.get(0))
+        .optional()?;
+    let too_many = open.unwrap_or_default().saturating_sub(MOST_OPEN);
+    if too_many > 0 {
+        database
+            .prepare_cached(
+                "DELETE FROM open_incidents WHERE sink = ?1 AND key IN (
+                    SELECT key FROM open_incidents WHERE sink = ?1 ORDER BY at LIMIT ?2
+                 )",
+            )?
+            .execute(params![sink, too_many])?;
+    }
     Ok(())
 }
 

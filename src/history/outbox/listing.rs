@@ -1,13 +1,11 @@
-//! What people are shown of the outbox, and what they may do with dead letters.
+//! What people are shown of the outbox. Changes nothing.
 
 use rusqlite::{Connection, params};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::incidents::{self, Effect};
-use super::queue::Rules;
+use super::incidents::Effect;
 use crate::history::error::Refused;
-
-/// How long a dead letter that is brought back may be sent for at least, in milliseconds.
-const SECOND_LIFE: i64 = 60 * 60 * 1000;
 
 /// An entry as people are shown it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +32,12 @@ pub struct Listed {
     pub claimed: bool,
     /// Why it was not taken the last time.
     pub reason: Option<String>,
+    /// It is a dead letter, and a later alert of its key says otherwise: it is not brought back.
+    pub outdated: bool,
 }
 
 /// Entries that were lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Loss {
     /// `expired`, `full` (there were too many) or `refused` (there were too many dead letters).
     pub cause: String,
@@ -48,7 +48,7 @@ pub struct Loss {
 }
 
 /// What waits for one sink.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Backlog {
     /// The sink.
     pub sink: String,
@@ -64,18 +64,6 @@ pub struct Backlog {
     pub losses: Vec<Loss>,
 }
 
-/// Which dead letters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
-    /// All, or all of one sink.
-    All {
-        /// The sink.
-        sink: Option<String>,
-    },
-    /// The one of this number.
-    One(i64),
-}
-
 pub(super) fn list(
     database: &Connection,
     sink: Option<&str>,
@@ -83,7 +71,8 @@ pub(super) fn list(
     limit: usize,
 ) -> Result<Vec<Listed>, Refused> {
     let mut select = database.prepare_cached(
-        "SELECT seq, sink, key, effect, notice, stored_at, expires_at, due_at, attempts, claim IS NOT NULL, reason
+        "SELECT seq, sink, key, effect, notice, stored_at, expires_at, due_at, attempts, claim IS NOT NULL, reason,
+         outdated
          FROM outbox WHERE dead = ?1 AND (?2 IS NULL OR sink = ?2) ORDER BY seq LIMIT ?3",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -100,15 +89,30 @@ pub(super) fn list(
             attempts: row.get(8)?,
             claimed: row.get(9)?,
             reason: row.get(10)?,
+            outdated: row.get(11)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+pub(super) fn has_alerts(database: &Connection, sinks: &[String]) -> Result<bool, Refused> {
+    let mut select = database
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM outbox WHERE sink = ?1 AND dead = 0 AND alert = 1)")?;
+    for sink in sinks {
+        if select.query_row([sink], |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 pub(super) fn backlog(database: &Connection) -> Result<Vec<Backlog>, Refused> {
     let mut select = database.prepare_cached(
         "SELECT sink, sum(iif(dead, 0, entries)), sum(iif(dead, 0, bytes)), sum(iif(dead, entries, 0)),
-         (SELECT min(stored_at) FROM outbox WHERE outbox.sink = all_sinks.sink AND dead = 0)
+         (SELECT min(stored_at) FROM outbox WHERE seq IN (
+            (SELECT min(seq) FROM outbox WHERE sink = all_sinks.sink AND dead = 0 AND alert = 0),
+            (SELECT min(seq) FROM outbox WHERE sink = all_sinks.sink AND dead = 0 AND alert = 1)
+         ))
          FROM (
             SELECT sink, dead, entries, bytes FROM outbox_sizes
             UNION ALL SELECT DISTINCT sink, 0, 0, 0 FROM outbox_losses
@@ -137,42 +141,4 @@ pub(super) fn backlog(database: &Connection) -> Result<Vec<Backlog>, Refused> {
         sink.losses = rows.collect::<Result<_, _>>()?;
     }
     Ok(sinks)
-}
-
-pub(super) fn revive(
-    database: &Connection,
-    rules: &Rules,
-    which: &Which,
-    now: i64,
-) -> Result<usize, Refused> {
-    let (sink, seq) = parts(which);
-    let mut update = database.prepare_cached(
-        "UPDATE outbox SET dead = 0, due_at = ?3, attempts = 0, sent = 0, expires_at = max(expires_at, ?4)
-         WHERE dead = 1 AND (?1 IS NULL OR sink = ?1) AND (?2 IS NULL OR seq = ?2) RETURNING sink, key, effect <> 0",
-    )?;
-    let rows = update.query_map(params![sink, seq, now, now.saturating_add(SECOND_LIFE)], |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-    })?;
-    let revived: Vec<(String, String, bool)> = rows.collect::<Result<_, _>>()?;
-    for (sink, key, alert) in &revived {
-        if *alert {
-            incidents::collapse(database, rules.collapse, sink, key, now)?;
-        }
-    }
-    Ok(revived.len())
-}
-
-pub(super) fn delete(database: &Connection, which: &Which) -> Result<usize, Refused> {
-    let (sink, seq) = parts(which);
-    let mut delete = database.prepare_cached(
-        "DELETE FROM outbox WHERE dead = 1 AND (?1 IS NULL OR sink = ?1) AND (?2 IS NULL OR seq = ?2)",
-    )?;
-    Ok(delete.execute(params![sink, seq])?)
-}
-
-fn parts(which: &Which) -> (Option<&str>, Option<i64>) {
-    match which {
-        Which::All { sink } => (sink.as_deref(), None),
-        Which::One(seq) => (None, Some(*seq)),
-    }
 }

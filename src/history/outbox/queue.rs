@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::dead;
 use super::incidents::{self, Collapse, Effect};
 use super::probes::{self, ProbeState, RunRecord, StateChange};
+use super::untold;
 use crate::history::error::Refused;
 
 /// How much may wait for each sink. Where it is more, the oldest metrics go first and alerts last.
@@ -115,7 +117,7 @@ pub(super) fn apply(
     Ok(Applied::Stored { version, dropped })
 }
 
-fn add(database: &Connection, rules: &Rules, entry: &Entry, now: i64) -> Result<(), Refused> {
+pub(super) fn add(database: &Connection, rules: &Rules, entry: &Entry, now: i64) -> Result<(), Refused> {
     let size = entry.sink.len() + entry.key.len() + entry.notice.len();
     let mut insert = database.prepare_cached(
         "INSERT INTO outbox (sink, key, effect, notice, size, stored_at, expires_at, due_at, reminder)
@@ -132,13 +134,15 @@ fn add(database: &Connection, rules: &Rules, entry: &Entry, now: i64) -> Result<
         entry.reminder,
     ])?;
     if entry.effect.is_some() {
+        dead::contradicted(database, &entry.sink, &entry.key, entry.effect)?;
+        untold::stored(database, &entry.key, entry.effect)?;
         incidents::collapse(database, rules.collapse, &entry.sink, &entry.key, now)?;
     }
     Ok(())
 }
 
 /// Drops what is too much for a sink. What is on its way stays.
-fn make_room(
+pub(super) fn make_room(
     database: &Connection,
     limits: &Limits,
     sink: &str,
@@ -166,6 +170,9 @@ fn make_room(
             None if alerts => break,
             None => alerts = true,
         }
+    }
+    if dropped.alerts > 0 {
+        incidents::forget_oldest(database, sink)?;
     }
     count_loss(database, sink, "full", false, dropped.metrics)?;
     count_loss(database, sink, "full", true, dropped.alerts)?;

@@ -68,12 +68,17 @@ async fn waiting(store: &Store) -> Vec<String> {
     listed.into_iter().map(|entry| entry.notice).collect()
 }
 
+/// A run of a probe, of which so many are kept.
+fn record(probe: &str, keep: usize) -> RunRecord {
+    RunRecord { probe: probe.to_owned(), run: String::new(), keep, bytes: u64::MAX }
+}
+
 #[tokio::test]
 async fn a_state_changes_only_for_whoever_has_seen_the_one_before() {
     let store = store(LIMITS);
     let change = |seen, text: &str| Change {
         state: Some(StateChange { probe: "p".to_owned(), seen, state: text.to_owned() }),
-        run: Some(RunRecord { probe: "p".to_owned(), run: text.to_owned(), keep: 5 }),
+        run: Some(RunRecord { run: text.to_owned(), ..record("p", 5) }),
         entries: vec![alert("k", text)],
     };
     let first = store.apply(change(None, "first"), NOW).await.unwrap();
@@ -85,9 +90,39 @@ async fn a_state_changes_only_for_whoever_has_seen_the_one_before() {
     assert!(matches!(second, Applied::Stored { version: Some(2), .. }));
     assert_eq!(waiting(&store).await, ["first", "second"], "what came too late left nothing");
     assert_eq!(store.probe_runs("p".to_owned(), 9).await.unwrap(), ["second", "first"]);
-    store.forget_probe("p".to_owned()).await.unwrap();
-    assert!(store.probe_states().await.unwrap().is_empty());
-    assert!(store.probe_runs("p".to_owned(), 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn probes_are_retired_in_one_change_and_those_whose_farewell_fails_stay() {
+    let store = store(LIMITS);
+    for probe in ["a", "b", "c"] {
+        let text = || probe.to_owned();
+        let change = Change {
+            state: Some(StateChange { probe: text(), seen: None, state: format!("state of {probe}") }),
+            run: Some(RunRecord { run: text(), ..record(probe, 5) }),
+            entries: Vec::new(),
+        };
+        store.apply(change, NOW).await.unwrap();
+        store.remember(Memo { kind: "progress", name: text(), text: text() }).await.unwrap();
+    }
+    let gone = ["a", "b", "none"].map(str::to_owned).to_vec();
+    let farewell = |probe: &str, state: Option<&str>| match (probe, state) {
+        ("b", _) => Err("cannot be written".to_owned()),
+        (_, Some(state)) => Ok(vec![alert("k", &format!("farewell to {state}"))]),
+        _ => Ok(Vec::new()),
+    };
+    let failed = store.retire(gone, "progress", farewell, NOW).await.unwrap();
+    assert_eq!(failed, ["cannot be written"]);
+    assert_eq!(waiting(&store).await, ["farewell to state of a"]);
+    let left: Vec<String> =
+        store.probe_states().await.unwrap().into_iter().map(|state| state.probe).collect();
+    assert_eq!(left, ["b", "c"]);
+    let memos: Vec<String> =
+        store.memos("progress").await.unwrap().into_iter().map(|memo| memo.name).collect();
+    assert_eq!(memos, ["b", "c"]);
+    store.forget_runs().await.unwrap();
+    assert!(store.probe_runs("a".to_owned(), 9).await.unwrap().is_empty());
+    assert_eq!(store.probe_runs("b".to_owned(), 9).await.unwrap(), ["b"], "it has a state");
 }
 
 #[tokio::test]
@@ -252,7 +287,7 @@ async fn what_is_refused_lies_there_until_it_is_brought_back_or_deleted() {
     let next = claim_at(&store, "2", 9, NOW).await;
     assert_eq!(notices(&next), ["a2"], "it holds up nothing");
     settle(&store, next, Outcome::Unsent { due_at: NOW }).await;
-    assert_eq!(store.revive(Which::One(dead[0].seq), NOW).await.unwrap(), 1);
+    assert_eq!(store.revive(Which::One(dead[0].seq), NOW).await.unwrap().entries, 1);
     let revived = claim_at(&store, "3", 9, NOW).await;
     assert_eq!(notices(&revived), ["a1"], "at its old place");
     settle(&store, revived, Outcome::Unsent { due_at: NOW }).await;
@@ -260,6 +295,154 @@ async fn what_is_refused_lies_there_until_it_is_brought_back_or_deleted() {
     assert_eq!(store.delete(Which::All { sink: Some("other".to_owned()) }).await.unwrap(), 0);
     assert_eq!(store.delete(Which::All { sink: None }).await.unwrap(), 1);
     assert!(store.list(None, true, 9).await.unwrap().is_empty());
+}
+
+fn resolve(key: &str, notice: &str) -> Entry {
+    entry("sink", key, Some(Effect::Resolve), notice)
+}
+
+/// Takes what is due, in one attempt of each.
+async fn send(store: &Store, name: &str, outcome: Outcome) {
+    settle(store, claim_at(store, name, 9, NOW).await, outcome).await;
+}
+
+fn refused() -> Outcome {
+    Outcome::Refused { reason: "HTTP status 400".to_owned() }
+}
+
+#[tokio::test]
+async fn a_dead_trigger_whose_resolve_came_later_is_not_brought_back() {
+    let store = store(LIMITS);
+    put(&store, vec![alert("over", "down"), alert("open", "down")]).await;
+    send(&store, "1", refused()).await;
+    put(&store, vec![resolve("over", "up")]).await;
+    send(&store, "2", Outcome::Arrived).await;
+    let all = Which::All { sink: None };
+    assert_eq!(store.revive(all.clone(), NOW).await.unwrap(), Revived { entries: 1, outdated: 1 });
+    assert_eq!(claim_at(&store, "3", 9, NOW).await[0].key, "open");
+    let dead = store.list(None, true, 9).await.unwrap();
+    assert_eq!((dead.len(), dead[0].key.as_str(), dead[0].outdated), (1, "over", true));
+    let one = Which::One(dead[0].seq);
+    assert_eq!(store.revive(one.clone(), NOW).await.unwrap(), Revived { entries: 0, outdated: 1 });
+    assert_eq!(store.delete(one).await.unwrap(), 1);
+    assert_eq!(store.revive(all, NOW).await.unwrap(), Revived::default());
+}
+
+#[tokio::test]
+async fn a_trigger_that_is_refused_while_its_resolve_waits_is_not_brought_back() {
+    let store = store(LIMITS);
+    put(&store, vec![alert("a", "down")]).await;
+    let flying = claim_at(&store, "1", 9, NOW).await;
+    put(&store, vec![resolve("a", "up")]).await;
+    settle(&store, flying, refused()).await;
+    send(&store, "2", Outcome::Arrived).await;
+    let revived = store.revive(Which::All { sink: None }, NOW).await.unwrap();
+    assert_eq!(revived, Revived { entries: 0, outdated: 1 });
+}
+
+#[tokio::test]
+async fn a_dead_resolve_of_an_incident_that_was_opened_again_is_not_brought_back() {
+    let store = store(LIMITS);
+    put(&store, vec![resolve("a", "up"), resolve("b", "up")]).await;
+    send(&store, "1", refused()).await;
+    put(&store, vec![alert("a", "down again")]).await;
+    let revived = store.revive(Which::All { sink: None }, NOW).await.unwrap();
+    assert_eq!(revived, Revived { entries: 1, outdated: 1 });
+    assert_eq!(waiting(&store).await, ["up", "down again"], "the one of b goes");
+}
+
+/// Refuses what is due, and gives how often.
+async fn refuse(store: &Store, now: i64) -> usize {
+    let entries = claim_at(store, &now.to_string(), 9, now).await;
+    let count = entries.len();
+    let settled = entries.into_iter().map(|entry| Settled { outcome: refused(), ..entry }).collect();
+    store.settle(settled, now).await.unwrap();
+    count
+}
+
+async fn is_untold(store: &Store, now: i64) -> bool {
+    !store.untold(vec!["a".to_owned()], now).await.unwrap().is_empty()
+}
+
+#[tokio::test]
+async fn a_trigger_that_its_sink_has_not_taken_is_due_again_after_pauses_that_grow_to_an_hour() {
+    let store = store(LIMITS);
+    let mut now = NOW;
+    for pause in [0, 1, 2, 4, 8, 16, 32, 60, 60] {
+        let expires_at = now + 100_000;
+        let again = Entry { expires_at, ..alert("a", "down") };
+        store.apply(change(vec![again]), now).await.unwrap();
+        assert!(!is_untold(&store, now).await, "one waits");
+        assert_eq!(refuse(&store, now).await, 1);
+        let due = now + pause * 60_000;
+        assert!(pause == 0 || !is_untold(&store, due - 1).await, "{pause}");
+        assert!(is_untold(&store, due).await, "{pause}");
+        now = due;
+    }
+    assert!(is_untold(&store, NOW - 10_000_000).await, "a clock that was ahead holds nothing up");
+    assert_eq!(store.list(None, true, 9).await.unwrap().len(), 1, "the newest dead letter of a key stays");
+    store.apply(change(vec![Entry { expires_at: i64::MAX, ..alert("a", "down") }]), now).await.unwrap();
+    let taken = claim_at(&store, "taken", 9, now).await;
+    settle(&store, taken, Outcome::Arrived).await;
+    assert!(!is_untold(&store, i64::MAX / 2).await);
+    assert!(store.list(None, true, 9).await.unwrap().is_empty(), "it is told");
+}
+
+#[tokio::test]
+async fn a_trigger_that_expired_or_had_to_make_room_is_untold_until_its_incident_is_over() {
+    let store = store(Limits { entries: 1, ..LIMITS });
+    put(&store, vec![alert("a", "down"), alert("b", "down")]).await;
+    assert!(is_untold(&store, NOW).await, "it made room");
+    put(&store, vec![resolve("a", "up")]).await;
+    assert!(!is_untold(&store, NOW).await);
+    put(&store, vec![alert("a", "down")]).await;
+    claim_at(&store, "1", 9, NOW + 200_000).await;
+    assert!(is_untold(&store, NOW + 200_000).await, "it has expired");
+}
+
+#[tokio::test]
+async fn a_trigger_that_is_refused_while_its_resolve_waits_is_not_told_again() {
+    let store = store(LIMITS);
+    put(&store, vec![alert("a", "down")]).await;
+    let flying = claim_at(&store, "1", 9, NOW).await;
+    put(&store, vec![resolve("a", "up")]).await;
+    settle(&store, flying, refused()).await;
+    send(&store, "2", refused()).await;
+    assert!(!is_untold(&store, NOW).await);
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_brought_back_is_not_told_again_beside_it() {
+    let store = store(LIMITS);
+    put(&store, vec![alert("a", "down")]).await;
+    assert_eq!(refuse(&store, NOW).await, 1);
+    assert!(is_untold(&store, NOW).await);
+    store.revive(Which::All { sink: None }, NOW).await.unwrap();
+    assert!(!is_untold(&store, NOW).await);
+    send(&store, "2", Outcome::Arrived).await;
+    assert!(!is_untold(&store, NOW).await);
+}
+
+#[test]
+fn dead_letters_of_an_earlier_form_are_outdated_by_what_lies_beside_them() {
+    let mut database = Connection::open_in_memory().unwrap();
+    let path = Path::new(":memory:");
+    let before = schema::MIGRATIONS.iter().position(|step| *step == OUTDATED_MIGRATION).unwrap();
+    schema::migrate(&mut database, path, &schema::MIGRATIONS[..before]).unwrap();
+    let insert =
+        "INSERT INTO outbox (sink, key, effect, notice, size, stored_at, expires_at, due_at, reminder, dead)
+                  VALUES ('sink', ?1, ?2, '', 0, 0, 0, 0, 0, ?3)";
+    for (key, effect, dead) in [("a", 1, 1), ("b", 1, 1), ("a", 2, 0), ("b", 1, 0), ("m", 0, 1), ("m", 0, 0)]
+    {
+        database.execute(insert, rusqlite::params![key, effect, dead]).unwrap();
+    }
+    schema::migrate(&mut database, path, schema::MIGRATIONS).unwrap();
+    let outdated = "SELECT group_concat(key) FROM outbox WHERE outdated = 1";
+    let outdated: String = database.query_row(outdated, (), |row| row.get(0)).unwrap();
+    assert_eq!(outdated, "a");
+    let untold: String =
+        database.query_row("SELECT group_concat(key) FROM untold", (), |row| row.get(0)).unwrap();
+    assert_eq!(untold, "b", "what an earlier form has not told is told again");
 }
 
 #[tokio::test]
@@ -277,12 +460,104 @@ async fn dead_letters_are_bounded_and_counted() {
 async fn the_last_runs_of_a_probe_are_kept() {
     let store = store(LIMITS);
     for (probe, number) in [("p", 1), ("q", 1), ("p", 2), ("p", 3), ("p", 4)] {
-        let run = RunRecord { probe: probe.to_owned(), run: format!("{probe}{number}"), keep: 3 };
+        let run = RunRecord { run: format!("{probe}{number}"), ..record(probe, 3) };
         store.apply(Change { run: Some(run), ..Change::default() }, NOW).await.unwrap();
     }
     assert_eq!(store.probe_runs("p".to_owned(), 9).await.unwrap(), ["p4", "p3", "p2"]);
     assert_eq!(store.probe_runs("p".to_owned(), 1).await.unwrap(), ["p4"]);
     assert_eq!(store.probe_runs("q".to_owned(), 9).await.unwrap(), ["q1"]);
+    assert_eq!(store.probe_run("p".to_owned(), 2).await.unwrap().as_deref(), Some("p2"));
+    assert_eq!(store.probe_run("p".to_owned(), 3).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_runs_of_a_probe_are_bounded_in_bytes_and_the_newest_is_kept_however_long_it_is() {
+    let store = store(LIMITS);
+    let add = async |probe: &str, text: String| {
+        let run = RunRecord { run: text, bytes: 10, ..record(probe, 9) };
+        store.apply(Change { run: Some(run), ..Change::default() }, NOW).await.unwrap();
+        store.probe_runs(probe.to_owned(), 9).await.unwrap()
+    };
+    add("q", "other".to_owned()).await;
+    add("p", "one".to_owned()).await;
+    add("p", "two".to_owned()).await;
+    // Bytes, not characters.
+    assert_eq!(add("p", "ééé".to_owned()).await, ["ééé", "two"]);
+    let long = "x".repeat(100);
+    assert_eq!(add("p", long.clone()).await, [long]);
+    assert_eq!(add("p", "short".to_owned()).await, ["short"]);
+    assert_eq!(add("q", "again".to_owned()).await, ["again", "other"]);
+}
+
+#[test]
+fn runs_of_an_earlier_form_are_counted() {
+    let mut database = Connection::open_in_memory().unwrap();
+    let path = Path::new(":memory:");
+    let before = schema::MIGRATIONS.iter().position(|step| *step == SIZES_MIGRATION).unwrap();
+    schema::migrate(&mut database, path, &schema::MIGRATIONS[..before]).unwrap();
+    database.execute_batch("INSERT INTO probe_runs (probe, run) VALUES ('p', 'é'), ('p', 'x')").unwrap();
+    schema::migrate(&mut database, path, schema::MIGRATIONS).unwrap();
+    let sizes = || {
+        let sizes = "SELECT runs, bytes FROM probe_sizes WHERE probe = 'p'";
+        database.query_row(sizes, (), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).ok()
+    };
+    assert_eq!(sizes(), Some((2, 3)));
+    assert_eq!(retired::forget_some_runs(&database).unwrap(), 2);
+    assert_eq!(sizes(), None);
+}
+
+#[tokio::test]
+async fn whoever_looks_waits_for_nobody_who_writes_and_sees_all_that_is_stored() {
+    let state = tempfile::tempdir().unwrap();
+    let store = Store::open(state.path(), LIMITS, keep_all).unwrap();
+    let run = RunRecord { run: "run".to_owned(), ..record("p", 3) };
+    store.apply(Change { run: Some(run), entries: vec![alert("a", "a1")], state: None }, NOW).await.unwrap();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (started, at_work) = tokio::sync::oneshot::channel();
+    let mut started = Some(started);
+    let writer = store.writer.clone();
+    let writing = tokio::spawn(async move {
+        let work = move |_: &Connection, _: &queue::Rules| {
+            if let Some(started) = started.take() {
+                started.send(()).unwrap();
+            }
+            Ok(held.recv().is_ok())
+        };
+        writer.write(work).await
+    });
+    at_work.await.unwrap();
+    let looking = async {
+        let backlog = store.backlog().await.unwrap();
+        assert_eq!((backlog[0].waiting, backlog[0].oldest), (1, Some(NOW)));
+        assert_eq!(waiting(&store).await, ["a1"]);
+        assert_eq!(store.probe_runs("p".to_owned(), 9).await.unwrap(), ["run"]);
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), looking).await.unwrap();
+    release.send(()).unwrap();
+    assert!(writing.await.unwrap().unwrap());
+}
+
+#[tokio::test]
+async fn whoever_looks_can_write_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let store = Store::open(state.path(), LIMITS, keep_all).unwrap();
+    let written = store.look(|database| Ok(database.execute("DELETE FROM outbox", ())?)).await;
+    assert!(written.is_err());
+}
+
+#[tokio::test]
+async fn the_oldest_that_waits_is_the_one_that_was_stored_first_metric_or_alert() {
+    let store = store(LIMITS);
+    store.apply(change(vec![metric("m", "m1")]), NOW).await.unwrap();
+    store.apply(change(vec![alert("a", "a1")]), NOW + 1).await.unwrap();
+    let oldest = async || store.backlog().await.unwrap()[0].oldest;
+    assert_eq!(oldest().await, Some(NOW));
+    let first = claim_at(&store, "1", 9, NOW + 1).await;
+    let (metrics, alerts) = first.into_iter().partition(|entry| entry.effect.is_none());
+    settle(&store, metrics, Outcome::Arrived).await;
+    assert_eq!(oldest().await, Some(NOW + 1));
+    settle(&store, alerts, Outcome::Arrived).await;
+    assert_eq!(oldest().await, None);
 }
 
 #[tokio::test]
@@ -329,6 +604,43 @@ async fn senders_hear_of_new_entries_and_not_of_their_own_work() {
     assert!(!changes.has_changed().unwrap());
 }
 
+/// A database as the store uses it.
+fn database() -> Connection {
+    let mut database = Connection::open_in_memory().unwrap();
+    schema::migrate(&mut database, Path::new(":memory:"), schema::MIGRATIONS).unwrap();
+    tune(&database).unwrap();
+    database
+}
+
+#[test]
+fn a_statement_is_made_once_whatever_it_is_given() {
+    let database = database();
+    let text = "SELECT seq FROM outbox WHERE sink = ?1 AND dead = 0 AND alert = ?2 ORDER BY seq LIMIT ?3";
+    let mut select = database.prepare(text).unwrap();
+    for limit in 1..10 {
+        let rows = select.query_map(rusqlite::params!["sink", limit % 2, limit], |_| Ok(())).unwrap();
+        assert_eq!(rows.count(), 0);
+    }
+    assert_eq!(select.get_status(rusqlite::StatementStatus::RePrepare), 0);
+}
+
+#[test]
+fn of_too_many_open_incidents_the_oldest_is_forgotten() {
+    let database = database();
+    let numbers = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20001)";
+    database
+        .execute_batch(&format!("INSERT INTO open_incidents {numbers} SELECT 'sink', i, 100000 - i FROM n"))
+        .unwrap();
+    // Told again it is no other one, and the newest.
+    incidents::opened(&database, "sink", "20001", NOW).unwrap();
+    incidents::forget_oldest(&database, "sink").unwrap();
+    incidents::forget_oldest(&database, "sink").unwrap();
+    let gone = "SELECT group_concat(i) FROM (SELECT i FROM n WHERE NOT EXISTS (
+                    SELECT 1 FROM open_incidents WHERE sink = 'sink' AND key = CAST(i AS TEXT)))";
+    let gone: String = database.query_row(&format!("{numbers} {gone}"), (), |row| row.get(0)).unwrap();
+    assert_eq!(gone, "19999,20000");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -336,8 +648,7 @@ proptest! {
     fn sizes_and_limits_hold_whatever_is_done(
         steps in proptest::collection::vec((0_u8..6, 0_u8..4, 0_usize..60), 1..60),
     ) {
-        let mut database = Connection::open_in_memory().unwrap();
-        schema::migrate(&mut database, Path::new(":memory:"), schema::MIGRATIONS).unwrap();
+        let database = database();
         let limits = Limits { entries: 6, bytes: 300, dead: 2 };
         let rules = queue::Rules { limits, collapse: keep_all };
         for (step, (action, key, size)) in steps.into_iter().enumerate() {
@@ -352,7 +663,7 @@ proptest! {
                     queue::apply(&database, &rules, &change(vec![new]), now).unwrap();
                 }
                 3 => {
-                    listing::revive(&database, &rules, &Which::All { sink: None }, now).unwrap();
+                    dead::revive(&database, &rules, &Which::All { sink: None }, now).unwrap();
                 }
                 _ => {
                     let name = step.to_string();
@@ -383,6 +694,11 @@ proptest! {
                 let counted = sizes("SELECT count(*), coalesce(sum(size), 0) FROM outbox WHERE dead = ?1");
                 prop_assert_eq!(kept, counted);
             }
+            let count = |sql: &str| -> i64 { database.query_row(sql, (), |row| row.get(0)).unwrap() };
+            prop_assert_eq!(
+                count("SELECT coalesce(sum(incidents), 0) FROM open_counts"),
+                count("SELECT count(*) FROM open_incidents")
+            );
             let dead: i64 =
                 database.query_row("SELECT count(*) FROM outbox WHERE dead = 1", (), |row| row.get(0)).unwrap();
             prop_assert!(dead <= 2);

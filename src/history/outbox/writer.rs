@@ -128,12 +128,13 @@ where
 }
 
 /// Works until nobody hands anything over any more.
-fn run(mut history: History, rules: &Rules, receiver: &Receiver<Box<dyn Job>>, changed: &watch::Sender<u64>) {
+fn run(history: History, rules: &Rules, receiver: &Receiver<Box<dyn Job>>, changed: &watch::Sender<u64>) {
+    let mut database = Database { history, level: "" };
     while let Ok(first) = receiver.recv() {
         let mut batch: Vec<Box<dyn Job>> =
             std::iter::once(first).chain(receiver.try_iter().take(BATCH - 1)).collect();
         let wakes = batch.iter().any(|job| job.weight().wakes);
-        match transact(&mut history, rules, &mut batch) {
+        match database.transact(rules, &mut batch) {
             Ok(()) => batch.into_iter().for_each(|job| job.answer(Ok(()))),
             Err(error) if batch.len() == 1 => {
                 if let Some(job) = batch.pop() {
@@ -143,7 +144,7 @@ fn run(mut history: History, rules: &Rules, receiver: &Receiver<Box<dyn Job>>, c
             Err(_) => {
                 for job in batch {
                     let mut alone = [job];
-                    let done = transact(&mut history, rules, &mut alone);
+                    let done = database.transact(rules, &mut alone);
                     let [job] = alone;
                     job.answer(done);
                 }
@@ -155,12 +156,24 @@ fn run(mut history: History, rules: &Rules, receiver: &Receiver<Box<dyn Job>>, c
     }
 }
 
-fn transact(history: &mut History, rules: &Rules, jobs: &mut [Box<dyn Job>]) -> Result<(), HistoryError> {
-    // FULL: with a write-ahead log, NORMAL survives the end of the process, but not that of the machine.
-    let level = if jobs.iter().any(|job| job.weight().durable) { "FULL" } else { "NORMAL" };
-    history
-        .database
-        .pragma_update(None, "synchronous", level)
-        .map_err(|error| of_sqlite("write to", history.path(), error))?;
-    history.write("write to", |database| jobs.iter_mut().try_for_each(|job| job.run(database, rules)))
+struct Database {
+    history: History,
+    /// How sure it is that what is written stays.
+    level: &'static str,
+}
+
+impl Database {
+    fn transact(&mut self, rules: &Rules, jobs: &mut [Box<dyn Job>]) -> Result<(), HistoryError> {
+        // FULL: with a write-ahead log, NORMAL survives the end of the process, but not that of the machine.
+        let level = if jobs.iter().any(|job| job.weight().durable) { "FULL" } else { "NORMAL" };
+        if self.level != level {
+            self.history
+                .database
+                .pragma_update(None, "synchronous", level)
+                .map_err(|error| of_sqlite("write to", self.history.path(), error))?;
+            self.level = level;
+        }
+        self.history
+            .write("write to", |database| jobs.iter_mut().try_for_each(|job| job.run(database, rules)))
+    }
 }

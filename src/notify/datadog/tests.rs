@@ -1,14 +1,15 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::notify::sample;
+use crate::notify::{Reception, sample};
 use crate::probe::{Measurement, State, Verdict};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 fn sink(feed: Feed) -> DataDog {
     let tags = UnifiedTags { env: Some("prod".to_owned()), ..UnifiedTags::default() };
-    DataDog::new(feed, Key::parse(KEY).unwrap(), Url::parse("https://api.datadoghq.eu/").unwrap(), tags)
+    let base = Base::at(Url::parse("https://api.datadoghq.eu/").unwrap());
+    DataDog::new(feed, Key::parse(KEY).unwrap(), base, tags)
 }
 
 /// Path and body of each request, after what all of them have in common was looked at.
@@ -17,7 +18,8 @@ fn posted(transmissions: Vec<Transmission>) -> Vec<(String, Value)> {
         let Transmission::Http(request) = transmission else { panic!("DataDog is asked over HTTP") };
         assert_eq!(request.method, "POST");
         let headers =
-            [("content-type", "application/json".to_owned()), ("dd-api-key", KEY.to_owned())].to_vec();
+            [("content-type".into(), "application/json".to_owned()), ("dd-api-key".into(), KEY.to_owned())]
+                .to_vec();
         assert_eq!(request.headers, headers);
         assert!(request.body.len() <= 512_000);
         let path = request.url.strip_prefix("https://api.datadoghq.eu").unwrap().to_owned();

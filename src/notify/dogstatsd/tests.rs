@@ -124,6 +124,12 @@ fn read_line(line: &str) -> Result<Vec<&'static str>, String> {
     Ok(names)
 }
 
+#[test]
+fn its_preflight_writes_nothing_into_the_socket() {
+    let expected = Preflight::Socket { address: "unix:///run/dsd.socket".to_owned() };
+    assert!(sink("unix:///run/dsd.socket").preflight() == expected);
+}
+
 proptest! {
     #[test]
     fn any_text_leaves_our_fields_and_no_others(text in sample::hostile(), is_udp in any::<bool>()) {

@@ -77,8 +77,9 @@ pub(super) async fn send(
         (Ok(()), Some(reason)) => Outcome::Refused { reason: redactor.redact(&reason).into_owned() },
         (Err(later), _) => {
             asked = later.asked;
-            let wait =
-                later.asked.map_or_else(|| plan.backoff.after(entry.attempts, plan.chance), within_reason);
+            let backoff = plan.backoff.after(entry.attempts, plan.chance);
+            // A sink may ask for more patience than that, and never for less.
+            let wait = later.asked.map_or(backoff, |asked| within_reason(asked).max(backoff));
             let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
             Outcome::Later {
                 due_at: (plan.clock)().saturating_add(wait),

@@ -1,6 +1,6 @@
 //! Brings what waits in the outbox to its sinks, each at its own pace.
 //!
-//! Owns the loop of each sink: claim, send, say what became of it. A sink that hangs holds up no other, and a store that
+//! Owns the loop of each sink: claim, send, say what became of it, all of them at the same time. A sink that hangs holds up no other, and a store that
 //! fails is told of and asked again.
 
 use std::future::Future;
@@ -14,13 +14,19 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::attempt;
+use super::attempt::{self, Attempted};
 use super::pace::Backoff;
 use super::route::{self, Route};
 use super::{Effect, Sink};
 use crate::history::HistoryError;
 use crate::history::outbox::Store;
 use crate::notify::send::Sender;
+
+/// Which part of a flush is for what is on its way at its end, and begins nothing.
+const LANDING: u32 = 4;
+
+/// No more of it than this.
+const LONGEST_LANDING: Duration = Duration::from_secs(3);
 
 /// Gives the time in Unix milliseconds.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -31,7 +37,7 @@ pub type Listener = Arc<dyn Fn(Event) + Send + Sync>;
 /// How it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Entries of one sink that may be on their way at once.
+    /// Entries of one sink that may be on their way at once, where it has taken as many before.
     pub concurrency: usize,
     /// How long one attempt may take.
     pub attempt: Duration,
@@ -46,7 +52,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            concurrency: 8,
+            concurrency: 64,
             attempt: Duration::from_secs(30),
             margin: Duration::from_secs(15),
             poll: Duration::from_secs(5),
@@ -127,22 +133,54 @@ pub struct Courier {
     begun: Instant,
 }
 
+/// How the work ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing more begins, and what is on its way is waited for, no longer than this. What waits stays stored.
+    Land(Duration),
+    /// What waits is sent, as by [`Courier::flush`].
+    Flush(Duration),
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     /// For ever.
     Work,
-    /// Until nothing waits that can be sent before then.
-    Flush(Instant),
+    /// Until nothing waits that can be sent before `last`, when nothing more begins.
+    Flush { last: Instant, deadline: Instant },
     /// Until what is on its way has arrived, and no longer than this.
-    End(Instant),
+    Land(Instant),
 }
 
 impl Phase {
-    const fn deadline(self) -> Option<Instant> {
+    fn begin(ending: Ending) -> Self {
+        let now = Instant::now();
+        match ending {
+            Ending::Land(limit) => Self::Land(now + limit),
+            Ending::Flush(limit) => {
+                let deadline = now + limit;
+                Self::Flush { last: deadline - (limit / LANDING).min(LONGEST_LANDING), deadline }
+            }
+        }
+    }
+
+    fn at(self, now: Instant) -> Self {
+        match self {
+            Self::Flush { last, deadline } if last <= now => Self::Land(deadline),
+            other => other,
+        }
+    }
+
+    /// When it is over or another.
+    const fn end(self) -> Option<Instant> {
         match self {
             Self::Work => None,
-            Self::Flush(deadline) | Self::End(deadline) => Some(deadline),
+            Self::Flush { last: end, .. } | Self::Land(end) => Some(end),
         }
+    }
+
+    const fn begins_more(self) -> bool {
+        !matches!(self, Self::Land(_))
     }
 }
 
@@ -162,78 +200,91 @@ impl Courier {
         Self { store, sinks, sender, clock, listener, settings, name, claims: AtomicU64::new(0), begun }
     }
 
-    /// Sends until `stop`, and then for up to `grace` what is on its way. What waits stays stored.
-    pub async fn run(&self, stop: impl Future<Output = ()>, grace: Duration) {
+    /// Sends until it is told how that ends. Says what that came to.
+    pub async fn run(&self, ending: impl Future<Output = Ending>) -> Vec<Flushed> {
         let (phase, _) = watch::channel(Phase::Work);
         let working = join_all(self.sinks.iter().map(|sink| self.work(sink, phase.subscribe())));
-        let stopping = async {
-            stop.await;
-            phase.send_replace(Phase::End(Instant::now() + grace));
+        let ending = async {
+            let ending = ending.await;
+            phase.send_replace(Phase::begin(ending));
         };
-        tokio::join!(working, stopping);
+        tokio::join!(working, ending).0
     }
 
-    /// Sends what is there, for up to `limit`, and ends early where nothing more can be sent in that time.
+    /// Sends what is there, for up to `limit`, and ends early where nothing more can be sent in that time. The last of it
+    /// is for what is on its way: cut off, it would be sent again.
     pub async fn flush(&self, limit: Duration) -> Vec<Flushed> {
-        let (phase, _) = watch::channel(Phase::Flush(Instant::now() + limit));
+        let (phase, _) = watch::channel(Phase::begin(Ending::Flush(limit)));
         join_all(self.sinks.iter().map(|sink| self.work(sink, phase.subscribe()))).await
     }
 
     async fn work(&self, sink: &Sink, mut phase: watch::Receiver<Phase>) -> Flushed {
         let mut route = Route::new(self, sink);
         let mut flights = FuturesUnordered::new();
+        // One at a time: what comes to an end meanwhile is told to the store together, with the next.
+        let mut exchange = FuturesUnordered::new();
         let mut changes = self.store.changes();
-        let mut next = Instant::now();
         loop {
-            let now_phase = *phase.borrow_and_update();
-            if now_phase.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
-                break;
+            let now = Instant::now();
+            let current = phase.borrow_and_update().at(now);
+            match current {
+                Phase::Land(deadline) if deadline <= now => break,
+                Phase::Flush { .. } => route.begin_flush(),
+                Phase::Work | Phase::Land(_) => {}
             }
-            let takes_more = !matches!(now_phase, Phase::End(_)) && flights.len() < route.pace.most();
-            if takes_more && next <= Instant::now() {
-                changes.mark_unchanged();
-                let (entries, wake) = route.claim(flights.len()).await;
-                next = wake;
-                for (entry, transmissions) in entries {
-                    let plan = attempt::Plan {
-                        limit: self.settings.attempt,
-                        backoff: self.settings.backoff,
-                        chance: route::chance(),
-                        clock: Arc::clone(&self.clock),
-                    };
-                    let redactor = route.redactor.clone();
-                    flights.push(async move {
-                        attempt::send(&self.sender, sink, &redactor, entry, transmissions, plan).await
-                    });
+            let takes_more = current.begins_more() && flights.len() < route.pace.most();
+            if exchange.is_empty()
+                && let Some(asked) = route.ask(flights.len(), takes_more)
+            {
+                if asked.claim.is_some() {
+                    changes.mark_unchanged();
                 }
+                exchange.push(asked.put(&self.store, (self.clock)()));
             }
-            let is_done = match now_phase {
+            let is_done = match current {
                 Phase::Work => false,
-                Phase::Flush(deadline) => {
-                    route.report.waiting == 0 || route.due.is_none_or(|due| deadline <= due)
+                Phase::Flush { last, .. } => {
+                    route.report.waiting == 0 || route.due.is_none_or(|due| last <= due)
                 }
-                Phase::End(_) => true,
+                Phase::Land(_) => true,
             };
-            if flights.is_empty() && is_done {
+            if flights.is_empty() && exchange.is_empty() && is_done {
                 break;
             }
-            let takes_more = !matches!(now_phase, Phase::End(_)) && flights.len() < route.pace.most();
-            let is_idle = takes_more && !route.rests();
+            let is_free = exchange.is_empty();
+            let is_idle = is_free && takes_more && !route.rests();
+            let asks_again = is_free && (takes_more || route.is_behind());
             tokio::select! {
                 Some(first) = flights.next(), if !flights.is_empty() => {
-                    let mut done = vec![first];
-                    while let Some(Some(more)) = flights.next().now_or_never() {
-                        done.push(more);
-                    }
-                    route.settle(done).await;
-                    next = Instant::now();
+                    route.note(all_done(Some(first), &mut flights));
+                    route.ask_soon();
                 }
-                _ = changes.changed(), if is_idle => next = Instant::now(),
+                Some(answered) = exchange.next(), if !exchange.is_empty() => {
+                    let begins = phase.borrow().at(Instant::now()).begins_more();
+                    for (entry, transmissions) in route.take(answered, begins) {
+                        let plan = attempt::Plan {
+                            limit: self.settings.attempt,
+                            backoff: self.settings.backoff,
+                            chance: route::chance(),
+                            clock: Arc::clone(&self.clock),
+                        };
+                        let redactor = route.redactor.clone();
+                        flights.push(async move {
+                            attempt::send(&self.sender, sink, &redactor, entry, transmissions, plan).await
+                        });
+                    }
+                }
+                _ = changes.changed(), if is_idle => route.ask_soon(),
                 _ = phase.changed() => {}
-                () = tokio::time::sleep_until(next), if takes_more => {}
-                () = sleep_until(now_phase.deadline()) => {}
+                () = tokio::time::sleep_until(route.next), if asks_again => {}
+                () = sleep_until(current.end()) => {}
             }
         }
+        while let Some(answered) = exchange.next().await {
+            route.take(answered, false);
+        }
+        // An answer that is there counts, however late it is looked at.
+        route.note(all_done(None, &mut flights));
         drop(flights);
         route.give_back().await;
         route.report
@@ -246,6 +297,18 @@ impl Courier {
     pub(super) fn tell(&self, event: Event) {
         (self.listener)(event);
     }
+}
+
+/// What has come to an end by now.
+fn all_done<F: Future<Output = Attempted>>(
+    first: Option<Attempted>,
+    flights: &mut FuturesUnordered<F>,
+) -> Vec<Attempted> {
+    let mut done = Vec::from_iter(first);
+    while let Some(Some(more)) = flights.next().now_or_never() {
+        done.push(more);
+    }
+    done
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

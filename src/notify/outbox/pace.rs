@@ -9,6 +9,10 @@ use crate::history::outbox::MAX_DELAY;
 /// Failures in a row after which the whole sink rests, and is tried with one entry at a time.
 const PATIENCE: u32 = 3;
 
+/// Entries that may be on their way at once to a sink that has not yet shown how many it takes, and to one that takes
+/// only so many a minute.
+const FIRST: usize = 8;
+
 /// A minute, in milliseconds.
 const MINUTE: u64 = 60_000;
 
@@ -48,27 +52,35 @@ pub(super) fn within_reason(asked: Duration) -> Duration {
 pub(super) struct Pace {
     backoff: Backoff,
     concurrency: usize,
+    /// Grows with what arrives.
+    window: usize,
     per_minute: Option<usize>,
     /// When each transmission of the last minute was sent.
     recent: VecDeque<u64>,
     failures: u32,
+    /// Because it fails.
     rests_until: u64,
+    /// Because it asked to be left alone.
+    asked_until: u64,
 }
 
 impl Pace {
     pub(super) fn new(backoff: Backoff, concurrency: usize, per_minute: Option<u32>) -> Self {
         let per_minute = per_minute.map(|most| usize::try_from(most).unwrap_or(usize::MAX).max(1));
-        Self { backoff, concurrency, per_minute, recent: VecDeque::new(), failures: 0, rests_until: 0 }
+        let concurrency = if per_minute.is_some() { concurrency.min(FIRST) } else { concurrency }.max(1);
+        let window = concurrency.min(FIRST);
+        let recent = VecDeque::new();
+        Self { backoff, concurrency, window, per_minute, recent, failures: 0, rests_until: 0, asked_until: 0 }
     }
 
     /// How many entries may be on their way at once.
     pub(super) fn most(&self) -> usize {
-        if self.failures >= PATIENCE { 1 } else { self.concurrency.max(1) }
+        if self.failures >= PATIENCE { 1 } else { self.window }
     }
 
     /// How long nothing may be sent.
     pub(super) fn rest(&mut self, now: u64) -> Option<Duration> {
-        let rest = self.rests_until.saturating_sub(now);
+        let rest = self.rests_until.max(self.asked_until).saturating_sub(now);
         let rest = rest.max(self.until_free(1, now));
         (rest > 0).then(|| Duration::from_millis(rest))
     }
@@ -92,26 +104,33 @@ impl Pace {
     }
 
     /// Something arrived.
-    pub(super) const fn arrived(&mut self) {
+    pub(super) fn arrived(&mut self) {
         self.failures = 0;
+        self.window = self.window.saturating_add(1).min(self.concurrency);
+    }
+
+    /// There may be no other time: it is tried although it has failed, but not where it asked to be left alone.
+    pub(super) const fn try_at_last(&mut self) {
+        self.rests_until = 0;
     }
 
     /// Something is to be tried later; `asked` is the sink's own wish.
     pub(super) fn failed(&mut self, asked: Option<Duration>, now: u64, chance: u64) {
         // What was on its way when the rest began fails with it: that is one failure and not many.
-        let rests = now < self.rests_until;
+        let rests = now < self.rests_until.max(self.asked_until);
+        self.window = self.concurrency.min(FIRST);
         if !rests {
             self.failures = self.failures.saturating_add(1);
         }
-        let rest = match asked {
-            Some(asked) => within_reason(asked),
-            None if !rests && self.failures >= PATIENCE => {
-                self.backoff.after(self.failures - PATIENCE + 1, chance)
-            }
-            None => return,
-        };
-        let rest = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
-        self.rests_until = self.rests_until.max(now.saturating_add(rest));
+        let after = |rest: Duration| now.saturating_add(u64::try_from(rest.as_millis()).unwrap_or(u64::MAX));
+        if let Some(asked) = asked {
+            self.asked_until = self.asked_until.max(after(within_reason(asked)));
+        }
+        // Also where it asked: for more patience than this, or for less, which it does not get.
+        if !rests && self.failures >= PATIENCE {
+            let rest = self.backoff.after(self.failures - PATIENCE + 1, chance);
+            self.rests_until = self.rests_until.max(after(rest));
+        }
     }
 
     /// More at once than a minute allows wait until nothing was sent for one.
@@ -170,6 +189,44 @@ mod tests {
         assert_eq!(pace.rest(0), Some(Duration::from_secs(30)));
         pace.failed(Some(Duration::from_hours(1000)), 0, 0);
         assert_eq!(pace.rest(0), Some(Duration::from_hours(1)));
+    }
+
+    #[test]
+    fn a_sink_that_asks_for_no_patience_rests_as_one_that_asks_for_nothing() {
+        for asked in [0, 1] {
+            let mut pace = Pace::new(BACKOFF, 8, None);
+            let mut now = 0;
+            for _ in 0..9 {
+                pace.failed(Some(Duration::from_secs(asked)), now, 0);
+                now += pace.rest(now).map_or(0, |rest| u64::try_from(rest.as_millis()).unwrap());
+            }
+            pace.failed(Some(Duration::from_secs(asked)), now, 0);
+            assert_eq!((pace.most(), pace.rest(now)), (1, Some(Duration::from_secs(30))), "{asked}");
+        }
+    }
+
+    #[test]
+    fn more_goes_at_once_to_a_sink_that_takes_it_until_it_fails() {
+        let mut pace = Pace::new(BACKOFF, 64, None);
+        assert_eq!(pace.most(), 8);
+        (0..100).for_each(|_| pace.arrived());
+        assert_eq!(pace.most(), 64);
+        pace.failed(None, 0, 0);
+        assert_eq!(pace.most(), 8);
+        let mut limited = Pace::new(BACKOFF, 64, Some(120));
+        (0..100).for_each(|_| limited.arrived());
+        assert_eq!(limited.most(), 8, "it takes no more by being sent more at once");
+    }
+
+    #[test]
+    fn at_last_a_sink_that_failed_is_tried_and_one_that_asked_for_peace_is_not() {
+        let mut pace = Pace::new(BACKOFF, 8, None);
+        (0..PATIENCE).for_each(|_| pace.failed(None, 0, 0));
+        pace.try_at_last();
+        assert_eq!((pace.rest(0), pace.most()), (None, 1));
+        pace.failed(Some(Duration::from_secs(30)), 0, 0);
+        pace.try_at_last();
+        assert_eq!(pace.rest(0), Some(Duration::from_secs(30)));
     }
 
     #[test]

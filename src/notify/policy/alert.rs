@@ -53,6 +53,9 @@ impl Told<'_> {
 
     fn ending(&self, word: &Word) -> String {
         let Identity { name, host, .. } = self.probe;
+        if word.is_bad && self.subject == Subject::Engine {
+            return format!("engine {name} is not followed any more on {host}");
+        }
         if word.is_bad {
             return place(self.probe, "is no longer watched for this");
         }

@@ -63,6 +63,9 @@ pub struct Condition {
     told_at: Option<i64>,
     is_told_of_flapping: bool,
     last: Option<Seen>,
+    /// The host that stands in the key of what is open, where that is no probe's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) host: Option<String>,
 }
 
 /// Who has been told.
@@ -122,6 +125,13 @@ impl Condition {
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.told.is_empty()
+    }
+
+    /// Takes for untold what was told.
+    pub fn doubt_what_was_told(&mut self) {
+        self.told = Audience::default();
+        self.told_at = None;
+        self.is_told_of_flapping = false;
     }
 
     /// When the first of the runs was that are bad, in Unix seconds.
@@ -211,9 +221,7 @@ impl Condition {
                 return Vec::new();
             }
             let resolve = self.word(Action::Resolve, self.told.route(), false, now);
-            self.told = Audience::default();
-            self.told_at = None;
-            self.is_told_of_flapping = false;
+            self.doubt_what_was_told();
             return vec![resolve];
         }
         if terms.is_silenced {

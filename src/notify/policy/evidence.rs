@@ -103,9 +103,7 @@ fn target(run: &ProbeRun, verdict: Verdict) -> Evidence {
 }
 
 fn degraded(run: &ProbeRun) -> Evidence {
-    let passed = run.attempts.iter().find(|attempt| attempt.seen.state.is_pass());
-    let first = run.attempts.first();
-    match (first, passed) {
+    match (run.attempts.first(), run.first_pass()) {
         (Some(first), Some(passed)) if !first.seen.state.is_pass() => {
             let what = format!("passed only on attempt {}", passed.number);
             let summary = format!("{}; before: {}", place(&run.probe, &what), first.seen.summary);

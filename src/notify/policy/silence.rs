@@ -3,10 +3,11 @@
 //! Owns what a silence is. It silences words and no measurement, and has an end: one without would be forgotten.
 //! Recurring ones are handed in as the intervals that they come to.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A time in which nobody is paged: from its beginning to just before its end.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Silence {
     /// When it begins, in Unix seconds.
     pub from: i64,

@@ -371,6 +371,44 @@ fn an_engine_and_a_sink_that_are_down_have_incidents_of_their_own() {
 }
 
 #[test]
+fn an_incident_of_an_engine_or_a_sink_ends_under_the_key_that_it_began_under() {
+    let policy = Policy::default();
+    for tell in [engine, sink] {
+        let mut condition = Condition::default();
+        let [down] = &tell(&policy, &mut condition, "docker", "before", Some("no route"), 10)[..] else {
+            panic!("one")
+        };
+        let kept = serde_json::to_string(&condition).unwrap();
+        let mut condition: Condition = serde_json::from_str(&kept).unwrap();
+        assert!(tell(&policy, &mut condition, "docker", "after", Some("no route"), 20).is_empty());
+        let [up] = &tell(&policy, &mut condition, "docker", "after", None, 30)[..] else { panic!("one") };
+        assert_eq!((up.action, &up.dedup_key), (Action::Resolve, &down.dedup_key));
+        assert_eq!(up.probe.host, "before");
+        let [down] = &tell(&policy, &mut condition, "docker", "after", Some("no route"), 40)[..] else {
+            panic!("one")
+        };
+        assert_eq!(down.probe.host, "after", "the next one is the new host's");
+    }
+    // As it was stored before the host was.
+    let mut older: Condition = serde_json::from_str(r#"{"is_bad":true,"told":{"all":true}}"#).unwrap();
+    let [up] = &engine(&policy, &mut older, "docker", "ci-1", None, 10)[..] else { panic!("one") };
+    assert_eq!(up.dedup_key, "docker-test/docker/ci-1/engine");
+}
+
+#[test]
+fn what_is_open_of_an_engine_that_is_not_followed_any_more_is_closed() {
+    let (policy, mut docker) = (Policy::default(), Condition::default());
+    assert!(leave_engine(&policy, &mut docker, "docker", "ci-1", 0).is_empty());
+    let [down] = &engine(&policy, &mut docker, "docker", "ci-1", Some("no route"), 10)[..] else {
+        panic!("one")
+    };
+    let [left] = &leave_engine(&policy, &mut docker, "docker", "ci-2", 20)[..] else { panic!("one") };
+    assert_eq!((left.action, &left.dedup_key), (Action::Resolve, &down.dedup_key));
+    assert_eq!(left.summary, "engine docker is not followed any more on ci-1");
+    assert_eq!(docker, Condition::default());
+}
+
+#[test]
 fn without_a_lasting_state_every_run_that_passes_sends_the_resolve_and_every_failing_one_the_page() {
     let policy = Policy {
         has_lasting_state: false,
@@ -415,6 +453,26 @@ fn what_is_told_no_more_is_resolved_and_told_again_when_it_is() {
     assert_eq!(alerts.iter().map(shown).collect::<Vec<_>>(), ["resolve Target"]);
     let alerts = decide(&Policy::default(), &mut state, &run(Failed, 2), 2);
     assert_eq!(alerts.iter().map(shown).collect::<Vec<_>>(), ["trigger Target"]);
+}
+
+#[test]
+fn a_stage_of_sinks_that_there_are_not_tells_nobody_and_does_not_count_as_told() {
+    let only = |kinds: &[&str]| Policy {
+        escalation: vec![stage("slack", 1), stage("pagerduty", 1)],
+        reached: Some(kinds.iter().map(|kind| (*kind).to_owned()).collect()),
+        ..Policy::default()
+    };
+    let mut state = ProbeState::default();
+    let mut said = |policy: &Policy, at| {
+        let alerts = decide(policy, &mut state, &run(Failed, at), at);
+        alerts.iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(said(&only(&[]), 0), [""; 0]);
+    assert_eq!(said(&only(&["slack"]), 1), ["trigger Target for slack"]);
+    assert_eq!(said(&only(&["slack", "pagerduty"]), 2), ["trigger Target for pagerduty"]);
+    // All sinks are all that there are, and whoever reads what is told.
+    let all = Policy { reached: Some(BTreeSet::new()), ..Policy::default() };
+    assert_eq!(decide(&all, &mut ProbeState::default(), &run(Failed, 3), 3).len(), 1);
 }
 
 #[test]

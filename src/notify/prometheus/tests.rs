@@ -111,7 +111,7 @@ fn probes_share_their_metrics_and_of_one_probe_the_last_run_counts() {
         .map(|(_, labels, value)| (labels["probe"].as_str(), *value))
         .collect();
     assert_eq!(success, [("a \"quoted\\\" name", 0.0), ("example.integration", 1.0)]);
-    assert_eq!(exposition([], &UnifiedTags::default()), "");
+    assert_eq!(exposition::<&ProbeRun>([], &UnifiedTags::default()), "");
 }
 
 #[test]
@@ -155,6 +155,12 @@ fn only_runs_that_are_over_are_written() {
         assert!(sink.render(&notice).is_empty());
     }
     assert_eq!(sink.lifetime(&sample::finished(Verdict::Passed, None)), Some(Duration::from_millis(605_500)));
+}
+
+#[test]
+fn its_preflight_is_about_the_directory() {
+    let sink = Textfile::new(PathBuf::from("/metrics"), unified());
+    assert!(sink.preflight() == Preflight::Directory { path: PathBuf::from("/metrics") });
 }
 
 proptest! {

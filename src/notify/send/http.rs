@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::Resolve;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Client, Method, NoProxy, Proxy, Response, Url, redirect};
+use reqwest::{Client, Method, NoProxy, Proxy, RequestBuilder, Response, Url, redirect};
+use rustls::ClientConfig;
 
-use super::{CONNECT, LIMIT, SendError, Sent, innermost, retry_after, tls};
+use super::{CONNECT, LIMIT, SendError, Sent, clock, innermost, retry_after};
 use crate::environment::Environment;
 use crate::notify::{Answer, HttpRequest};
 
@@ -18,7 +20,11 @@ const LONGEST_ANSWER: usize = 4 * 1024;
 const THIS_MACHINE: &str = "localhost,127.0.0.0/8,::1";
 
 /// A client that follows no redirect: a key goes to the host that it was given for, and to no other.
-pub(super) fn client(env: &Environment, names: Arc<dyn Resolve>) -> Result<Client, SendError> {
+pub(super) fn client(
+    env: &Environment,
+    names: Arc<dyn Resolve>,
+    trust: ClientConfig,
+) -> Result<Client, SendError> {
     let mut builder = Client::builder()
         .user_agent(concat!("docker-test/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
@@ -27,51 +33,92 @@ pub(super) fn client(env: &Environment, names: Arc<dyn Resolve>) -> Result<Clien
         .dns_resolver(names)
         .connect_timeout(CONNECT)
         .timeout(LIMIT)
-        .tls_backend_preconfigured(tls::config(env)?);
+        .tls_backend_preconfigured(trust);
     for proxy in proxies(env) {
         builder = builder.proxy(proxy);
     }
     builder.build().map_err(|error| SendError::Client { reason: innermost(&error.without_url()) })
 }
 
-/// The proxies that programs are told of by the usual variables. `HTTP_PROXY` in capitals counts, as this is no CGI
-/// program.
+/// The proxies that programs are told of by the usual variables.
+struct Proxies<'e> {
+    https: Option<&'e str>,
+    http: Option<&'e str>,
+    except: String,
+}
+
+impl<'e> Proxies<'e> {
+    /// `HTTP_PROXY` in capitals counts, as this is no CGI program.
+    fn of(env: &'e Environment) -> Self {
+        let either = |lower: &str, upper: &str| env.non_empty(lower).or_else(|| env.non_empty(upper));
+        let listed = either("no_proxy", "NO_PROXY").map_or_else(String::new, |listed| format!(",{listed}"));
+        let all = either("all_proxy", "ALL_PROXY");
+        Self {
+            https: either("https_proxy", "HTTPS_PROXY").or(all),
+            http: either("http_proxy", "HTTP_PROXY").or(all),
+            except: format!("{THIS_MACHINE}{listed}"),
+        }
+    }
+}
+
 fn proxies(env: &Environment) -> Vec<Proxy> {
-    let either = |lower: &str, upper: &str| env.non_empty(lower).or_else(|| env.non_empty(upper));
-    let listed = either("no_proxy", "NO_PROXY").map_or_else(String::new, |listed| format!(",{listed}"));
-    let except = NoProxy::from_string(&format!("{THIS_MACHINE}{listed}"));
-    let all = either("all_proxy", "ALL_PROXY");
-    let https = either("https_proxy", "HTTPS_PROXY").or(all).and_then(|url| Proxy::https(url).ok());
-    let http = either("http_proxy", "HTTP_PROXY").or(all).and_then(|url| Proxy::http(url).ok());
+    let proxies = Proxies::of(env);
+    let except = NoProxy::from_string(&proxies.except);
+    let https = proxies.https.and_then(|url| Proxy::https(url).ok());
+    let http = proxies.http.and_then(|url| Proxy::http(url).ok());
     https.into_iter().chain(http).map(|proxy| proxy.no_proxy(except.clone())).collect()
 }
 
+/// Says through which of them an address is reached.
+pub(super) fn matcher(env: &Environment) -> Matcher {
+    let proxies = Proxies::of(env);
+    let (https, http) = (proxies.https.unwrap_or_default(), proxies.http.unwrap_or_default());
+    Matcher::builder().https(https.to_owned()).http(http.to_owned()).no(proxies.except).build()
+}
+
 pub(super) async fn send(client: &Client, request: &HttpRequest) -> Sent {
-    let unsendable = |reason: String| Sent::Unsendable { reason };
+    exchange(client, request).await.0
+}
+
+/// Sends, and says how many seconds this machine's clock is ahead of that of whoever answered, where that is known.
+pub(super) async fn exchange(client: &Client, request: &HttpRequest) -> (Sent, Option<i64>) {
+    let (host, prepared) = match prepare(client, request) {
+        Ok(prepared) => prepared,
+        Err(reason) => return (Sent::Unsendable { reason }, None),
+    };
+    let begun = SystemTime::now();
+    match prepared.send().await {
+        Ok(response) => {
+            let ahead = clock::ahead(response.headers(), begun.into(), SystemTime::now().into());
+            (Sent::Answered(answer(response).await), ahead)
+        }
+        Err(error) => (failure(&host, error), None),
+    }
+}
+
+/// The host that it goes to, and the request; or why it can never go.
+fn prepare(client: &Client, request: &HttpRequest) -> Result<(String, RequestBuilder), String> {
     let Ok(url) = Url::parse(&request.url) else {
-        return unsendable("its address is not a URL: expected https://host/path".to_owned());
+        return Err("its address is not a URL: expected https://host/path".to_owned());
     };
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return unsendable(format!("its address begins with {}: expected https://host/path", url.scheme()));
+        return Err(format!("its address begins with {}: expected https://host/path", url.scheme()));
     }
     let host = url.origin().ascii_serialization();
     let Ok(method) = Method::from_bytes(request.method.as_bytes()) else {
-        return unsendable(format!("{host}: {} is no method of HTTP", request.method));
+        return Err(format!("{host}: {} is no method of HTTP", request.method));
     };
     let mut headers = HeaderMap::new();
     for (name, value) in &request.headers {
         let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
         let Some((header, mut value)) = header else {
-            return unsendable(format!("{host}: the header {name} has a value that HTTP does not allow"));
+            return Err(format!("{host}: the header {name} has a value that HTTP does not allow"));
         };
         value.set_sensitive(true);
         headers.append(header, value);
     }
     let built = client.request(method, url).headers(headers).body(request.body.clone());
-    match built.send().await {
-        Ok(response) => Sent::Answered(answer(response).await),
-        Err(error) => failure(&host, error),
-    }
+    Ok((host, built))
 }
 
 fn failure(host: &str, error: reqwest::Error) -> Sent {

@@ -8,16 +8,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 #[derive(Debug, Clone)]
-pub(in crate::notify) struct Asked {
-    pub(in crate::notify) path: String,
-    pub(in crate::notify) headers: BTreeMap<String, String>,
-    pub(in crate::notify) body: String,
-    pub(in crate::notify) at: Instant,
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
+    pub(crate) at: Instant,
 }
 
 type Replies = dyn Fn(&Asked, usize) -> Reply + Send + Sync;
 
-pub(in crate::notify) enum Reply {
+pub(crate) enum Reply {
     /// Status, more headers (each with its line end), body.
     Answer(u16, &'static str, String),
     After(Duration, u16),
@@ -25,16 +25,14 @@ pub(in crate::notify) enum Reply {
     Reset,
 }
 
-pub(in crate::notify) struct Loopback {
-    pub(in crate::notify) url: String,
+pub(crate) struct Loopback {
+    pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Loopback {
     /// `reply` is given what was asked, and how many were before.
-    pub(in crate::notify) async fn start(
-        reply: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) async fn start(reply: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
@@ -48,21 +46,21 @@ impl Loopback {
         Self { url, asked }
     }
 
-    pub(in crate::notify) async fn with_status(status: u16) -> Self {
+    pub(crate) async fn with_status(status: u16) -> Self {
         Self::start(move |_, _| Reply::Answer(status, "", String::new())).await
     }
 
-    pub(in crate::notify) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
-    pub(in crate::notify) fn bodies(&self) -> Vec<String> {
+    pub(crate) fn bodies(&self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.body).collect()
     }
 }
 
 /// Nothing listens there.
-pub(in crate::notify) fn closed_port() -> String {
+pub(crate) fn closed_port() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }

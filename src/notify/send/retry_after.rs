@@ -1,13 +1,9 @@
 //! When a server wants to be asked again, out of its headers. Pure.
 
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
-use time::format_description::FormatItem;
-use time::macros::format_description;
-use time::{OffsetDateTime, PrimitiveDateTime};
+use time::OffsetDateTime;
 
-/// A date of HTTP in the one form that servers write.
-const HTTP_DATE: &[FormatItem<'_>] =
-    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+use super::clock::date;
 
 /// What is no number of seconds for anybody is a Unix time.
 const EPOCH_LIKE: u64 = 1_000_000_000;
@@ -39,10 +35,6 @@ fn number(text: &str) -> Option<u64> {
     let rounded = u64::from(rest.bytes().any(|byte| byte != b'0'));
     // Digits alone that do not fit are a very long time.
     Some(whole.parse().unwrap_or(u64::MAX).saturating_add(rounded))
-}
-
-fn date(text: &str) -> Option<OffsetDateTime> {
-    PrimitiveDateTime::parse(text, HTTP_DATE).ok().map(PrimitiveDateTime::assume_utc)
 }
 
 #[cfg(test)]

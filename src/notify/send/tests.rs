@@ -21,7 +21,7 @@ impl Resolve for OneName {
     }
 }
 
-pub(in crate::notify) fn sender() -> Sender {
+pub(crate) fn sender() -> Sender {
     Sender::new(&Environment::default(), Arc::new(OneName)).unwrap()
 }
 
@@ -29,7 +29,7 @@ fn post(url: &str) -> Transmission {
     Transmission::Http(HttpRequest {
         method: "POST",
         url: url.to_owned(),
-        headers: vec![("x-key", "s3cr3t-key".to_owned())],
+        headers: vec![("x-key".into(), "s3cr3t-key".to_owned())],
         body: b"body".to_vec(),
     })
 }
@@ -96,7 +96,7 @@ async fn a_request_that_can_never_go_is_not_tried() {
     let broken = Transmission::Http(HttpRequest {
         method: "POST",
         url: "http://127.0.0.1:9/".to_owned(),
-        headers: vec![("x-key", "s3cr3t\nx-forged: 1".to_owned())],
+        headers: vec![("x-key".into(), "s3cr3t\nx-forged: 1".to_owned())],
         body: Vec::new(),
     });
     let Sent::Unsendable { reason } = sender.send(&broken).await else { panic!() };

@@ -18,8 +18,8 @@ fn posted(sink: &Webhook, notice: &Notice) -> Value {
         (request.method, request.url.as_str()),
         ("POST", "https://chat.example/hooks/0123456789abcdef")
     );
-    let authorization = ("authorization", "Bearer s3cr3t-token".to_owned());
-    assert_eq!(request.headers, [("content-type", "application/json".to_owned()), authorization]);
+    let authorization = ("authorization".into(), "Bearer s3cr3t-token".to_owned());
+    assert_eq!(request.headers, [("content-type".into(), "application/json".to_owned()), authorization]);
     serde_json::from_slice(&request.body).unwrap()
 }
 
@@ -151,6 +151,12 @@ const TEMPLATES: [&str; 4] = [
     r#"{% macro m(v) %}"{{ v | reverse }}"{% endmacro %}
        {"a": {{ m(summary) }}, "b": {{ m(host) | trim }}, "c": "{{ dedup_key | title }}"}"#,
 ];
+
+#[test]
+fn its_preflight_is_a_connection_alone_without_the_header() {
+    let Preflight::Connect { to, .. } = sink(None).preflight() else { panic!("a connection") };
+    assert_eq!(to.whole(), "https://chat.example/hooks/0123456789abcdef");
+}
 
 proptest! {
     #[test]

@@ -120,12 +120,46 @@ fn the_runs_of_rn_are_used_up_by_runs_and_not_by_slots_that_were_missed() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_repeats_no_slot_and_that_is_said() {
+fn a_clock_that_is_set_back_repeats_no_slot() {
     let due = hourly("all").due(&ran("2026-05-02T10:00:00Z"), at("2026-05-01T10:30:00Z"));
     assert_eq!((hours(&due.slots), due.next), (vec![], Some(at("2026-05-02T11:00:00Z"))));
-    assert_eq!(due.clock_set_back, Some(Duration::from_mins(23 * 60 + 30)));
-    let due = hourly("all").due(&ran("2026-05-01T10:00:00Z"), at("2026-05-01T10:00:00Z"));
-    assert_eq!(due.clock_set_back, None);
+}
+
+#[test]
+fn a_last_slot_is_out_of_reach_beyond_the_interval_and_an_hour() {
+    let now = at("2026-05-01T10:00:00Z");
+    let is_reached = |schedule: &str, last_slot: &str| {
+        let timetable = Timetable::new(Schedule::parse(schedule, None, now).unwrap());
+        let found = timetable.out_of_reach(&ran(last_slot), now);
+        assert!(found.is_none_or(|slot| slot == at(last_slot)));
+        found.is_none()
+    };
+    for (schedule, last_slot) in [
+        ("* * * * *", "2026-05-01T09:59:00Z"),
+        ("* * * * *", "2026-05-01T11:00:00Z"),
+        ("0 * * * *", "2026-05-01T11:00:00Z"),
+        ("0 0 * * *", "2026-05-02T00:00:00Z"),
+        ("R//P1D", "2026-05-02T10:00:00Z"),
+        ("R/2027-01-01T00:00:00Z/P1Y", "2027-01-01T00:00:00Z"),
+    ] {
+        assert!(is_reached(schedule, last_slot), "{schedule} {last_slot}");
+    }
+    for (schedule, last_slot) in [
+        ("* * * * *", "2026-05-01T11:01:00Z"),
+        ("* * * * *", "2027-05-01T10:00:00Z"),
+        ("0 * * * *", "2026-05-01T12:00:00Z"),
+        ("0 0 * * *", "2026-05-03T00:00:00Z"),
+        ("R//P1D", "2026-05-03T10:00:00Z"),
+        // It began when it was first seen, under the clock that was ahead.
+        ("R/2027-05-01T10:00:00Z/PT1H", "2027-05-01T10:00:00Z"),
+    ] {
+        assert!(!is_reached(schedule, last_slot), "{schedule} {last_slot}");
+    }
+    let over = Timetable::new(Schedule::parse("R1//PT1H", None, now).unwrap());
+    let progress = Progress { runs: 1, ..ran("2027-05-01T10:00:00Z") };
+    assert_eq!(over.out_of_reach(&progress, now), None, "nothing is to come");
+    let unseen = Progress::new(at("2027-05-01T10:00:00Z"));
+    assert_eq!(hourly("once").out_of_reach(&unseen, now), None, "no slot was run");
 }
 
 #[test]

@@ -3,20 +3,22 @@
 //! Owns its shape, and what it makes of a policy: what it does not say stays as it was, so that a probe says only what is
 //! to be other than in the file's own `alert`. What a policy does is [`crate::notify::policy`]'s.
 
-use std::collections::BTreeMap;
+mod escalation;
+mod silence;
+mod words;
+
 use std::time::Duration;
 
-use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::shape::{Nothing, Shaped, shaped};
-use super::values::{Names, Time};
-use crate::error::nearest;
-use crate::notify::policy::{Flapping, Policy, Stage};
-use crate::notify::{Severity, Subject, configured};
+use super::values::Time;
+use crate::notify::policy::{Flapping, Policy};
 use crate::plan::syntax::Invalid;
+use escalation::StageEntry;
+pub use silence::{Moment, SilenceEntry};
+use words::{SeverityEntry, SubjectWord};
 
 /// The most silences of a file.
 const MOST_SILENCES: usize = 1_000;
@@ -80,7 +82,7 @@ impl Alert {
 
     /// Kinds of sinks that escalation names.
     pub fn sinks(&self) -> impl Iterator<Item = &str> {
-        self.escalation.iter().flatten().flat_map(|stage| &stage.sinks.0).map(|kind| kind.0.as_str())
+        self.escalation.iter().flatten().flat_map(StageEntry::sinks)
     }
 
     /// Whether there are more silences than anyone would write.
@@ -175,269 +177,4 @@ impl Shaped for Reminder {
     }
 }
 
-const SUBJECTS: [(&str, Subject); 7] = [
-    ("target", Subject::Target),
-    ("degraded", Subject::Degraded),
-    ("cleanup", Subject::Cleanup),
-    ("harness", Subject::Harness),
-    ("no-news", Subject::NoNews),
-    ("engine", Subject::Engine),
-    ("sink", Subject::Sink),
-];
-
-fn subject(text: &str) -> Option<Subject> {
-    let text = text.replace('_', "-");
-    SUBJECTS.iter().find(|(name, _)| *name == text).map(|(_, subject)| *subject)
-}
-
-fn one_of<'n>(text: &str, names: impl Iterator<Item = &'n str> + Clone) -> Invalid {
-    let all: Vec<&str> = names.clone().collect();
-    let invalid = Invalid::new(format!("expected one of {}, found `{text}`", all.join(", ")));
-    match nearest(text, names) {
-        Some(near) => invalid.hint(format!("did you mean `{near}`?")),
-        None => invalid,
-    }
-}
-
-/// What can be wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct SubjectWord(Subject);
-
-impl Shaped for SubjectWord {
-    const EXPECTED: &'static str = "one of target, degraded, cleanup, harness, no-news, engine, sink";
-    type List = Nothing;
-    type Map = Nothing;
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": SUBJECTS.map(|(name, _)| name) })
-    }
-
-    fn from_text(text: &str) -> Result<Self, Invalid> {
-        subject(text).map(Self).ok_or_else(|| one_of(text, SUBJECTS.iter().map(|(name, _)| *name)))
-    }
-}
-
-const SEVERITIES: [(&str, Severity); 4] = [
-    ("info", Severity::Info),
-    ("warning", Severity::Warning),
-    ("error", Severity::Error),
-    ("critical", Severity::Critical),
-];
-
-/// How bad something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct SeverityWord(Severity);
-
-impl Shaped for SeverityWord {
-    const EXPECTED: &'static str = "one of info, warning, error, critical";
-    type List = Nothing;
-    type Map = Nothing;
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": SEVERITIES.map(|(name, _)| name) })
-    }
-
-    fn from_text(text: &str) -> Result<Self, Invalid> {
-        let found = SEVERITIES.iter().find(|(name, _)| *name == text);
-        found
-            .map(|(_, severity)| Self(*severity))
-            .ok_or_else(|| one_of(text, SEVERITIES.iter().map(|(name, _)| *name)))
-    }
-}
-
-/// `severity`
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct SeverityEntry {
-    of_types: BTreeMap<String, Severity>,
-    of_subjects: BTreeMap<Subject, Severity>,
-}
-
-impl Shaped for SeverityEntry {
-    const EXPECTED: &'static str =
-        "one of info, warning, error, critical, or a mapping of types and of what is wrong to one of them";
-    const MAP: bool = true;
-    type List = Nothing;
-    type Map = super::values::Named<SeverityWord>;
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let word = generator.subschema_for::<SeverityWord>();
-        json_schema!({ "anyOf": [word, { "type": "object", "additionalProperties": word }] })
-    }
-
-    fn from_text(text: &str) -> Result<Self, Invalid> {
-        let severity = SeverityWord::from_text(text)?.0;
-        Ok(Self { of_subjects: [(Subject::Target, severity)].into(), ..Self::default() })
-    }
-
-    fn from_map(map: Self::Map) -> Result<Self, Invalid> {
-        let mut entry = Self::default();
-        for (name, word) in map.0 {
-            match subject(&name) {
-                Some(subject) => entry.of_subjects.insert(subject, word.0),
-                None => entry.of_types.insert(name.to_lowercase(), word.0),
-            };
-        }
-        Ok(entry)
-    }
-}
-
-/// Who is told after how many bad runs.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping with sinks and after")]
-struct StageEntry {
-    /// Kinds of sinks: pagerduty, slack, webhook. All of them where absent.
-    #[serde(default)]
-    sinks: OneOrMany<SinkKind>,
-    /// From this bad run on; the first is 1.
-    #[serde(default)]
-    after: Option<Count>,
-    /// Only where it is at least so bad.
-    #[serde(default)]
-    least: Option<SeverityWord>,
-}
-
-impl StageEntry {
-    fn stage(&self) -> Stage {
-        Stage {
-            sinks: self.sinks.0.iter().map(|kind| kind.0.clone()).collect(),
-            after: self.after.map_or(1, |count| count.0),
-            least: self.least.map_or(Severity::Info, |word| word.0),
-        }
-    }
-}
-
-/// A kind of sink that alerts go to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct SinkKind(String);
-
-impl Shaped for SinkKind {
-    const EXPECTED: &'static str = "a kind of sink that alerts go to";
-    type List = Nothing;
-    type Map = Nothing;
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": configured::alerted().collect::<Vec<_>>() })
-    }
-
-    fn from_text(text: &str) -> Result<Self, Invalid> {
-        if configured::alerted().any(|kind| kind == text) {
-            return Ok(Self(text.to_owned()));
-        }
-        let error = one_of(text, configured::alerted());
-        Err(match text.split_once('.') {
-            Some((kind, _)) => error.hint(format!("all sinks of a kind are told: write {kind}")),
-            None => error,
-        })
-    }
-}
-
-/// One, or a list of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct OneOrMany<T>(Vec<T>);
-
-impl<T> Default for OneOrMany<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T: Shaped + DeserializeOwned + JsonSchema> Shaped for OneOrMany<T> {
-    const EXPECTED: &'static str = T::EXPECTED;
-    const LIST: bool = true;
-    type List = Vec<T>;
-    type Map = Nothing;
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let one = generator.subschema_for::<T>();
-        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
-    }
-
-    fn from_text(text: &str) -> Result<Self, Invalid> {
-        T::from_text(text).map(|one| Self(vec![one]))
-    }
-
-    fn from_list(list: Vec<T>) -> Result<Self, Invalid> {
-        Ok(Self(list))
-    }
-}
-
-impl<'de, T: Shaped + DeserializeOwned + JsonSchema> Deserialize<'de> for OneOrMany<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        super::shape::any_form(deserializer)
-    }
-}
-
-impl<T: Shaped + DeserializeOwned + JsonSchema> JsonSchema for OneOrMany<T> {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        format!("OneOrMany{}", T::schema_name()).into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        <Self as Shaped>::schema(generator)
-    }
-}
-
-/// A time in which nobody is paged: `from` and `until`, or a schedule under `recurring`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping with from and until, or with recurring")]
-pub struct SilenceEntry {
-    /// When it begins: 2026-12-24T00:00:00Z.
-    #[serde(default)]
-    pub from: Option<Moment>,
-    /// When it ends. There is none without an end.
-    #[serde(default)]
-    pub until: Option<Moment>,
-    /// One that comes again and again.
-    #[serde(default)]
-    pub recurring: Option<Recurring>,
-    /// Which probes: a name, a glob, or a list of them. All where absent.
-    #[serde(default)]
-    pub probes: Option<Names>,
-    /// Why, for people.
-    #[serde(default)]
-    pub reason: Option<String>,
-}
-
-/// A silence that comes again and again.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping with schedule, time_zone and for")]
-pub struct Recurring {
-    /// When it begins: a line of cron, or a repeating interval of ISO 8601 with its beginning.
-    pub schedule: String,
-    /// The zone of the schedule; UTC where absent.
-    #[serde(default)]
-    pub time_zone: Option<String>,
-    /// How long it lasts.
-    #[serde(rename = "for", deserialize_with = "Time::read")]
-    #[schemars(with = "Time")]
-    pub lasts: Duration,
-    /// Why, for people.
-    #[serde(default)]
-    pub reason: Option<String>,
-}
-
-/// A time, in Unix seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment(pub i64);
-
-impl Shaped for Moment {
-    const EXPECTED: &'static str = "a time with its zone such as 2026-12-24T00:00:00Z";
-    type List = Nothing;
-    type Map = Nothing;
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "date-time" })
-    }
-
-    fn from_text(text: &str) -> Result<Self, Invalid> {
-        let time: Result<Timestamp, _> = text.parse();
-        time.map(|time| Self(time.as_second()))
-            .map_err(|_| Invalid::new(format!("expected {}", Self::EXPECTED)))
-    }
-}
-
-shaped!(Count, Flaps, Reminder, SubjectWord, SeverityWord, SeverityEntry, SinkKind, Moment);
+shaped!(Count, Flaps, Reminder);

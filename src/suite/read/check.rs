@@ -42,6 +42,11 @@ pub(super) fn test_name(name: &str) -> Result<(), String> {
     if name.contains(|c: char| c.is_control() || matches!(c, '[' | ']' | '*' | '?' | ',' | '=')) {
         return Err("expected a name without [ ] * ? , = and control characters".to_owned());
     }
+    if matches!(name, "." | "..") {
+        return Err(
+            "expected a name other than `.` and `..`, which are no names in addresses and paths".to_owned()
+        );
+    }
     if name.starts_with('!') || name.starts_with('/') {
         return Err("expected a name that does not begin with ! or /".to_owned());
     }
@@ -279,7 +284,10 @@ impl Checks<'_> {
             return Err(Fault::new(probes.place, "probes: expected a mapping of names to probes"));
         }
         for (key, _) in probes.entries() {
-            test_name(&key.text).map_err(|problem| Fault::new(key.place, format!("probes: {problem}")))?;
+            test_name(&key.text).map_err(|problem| {
+                let fault = Fault::new(key.place, format!("probes: {problem}"));
+                fault.hint("write a name of letters, digits, `.`, `_` and `-`, such as shop.api")
+            })?;
         }
         Ok(())
     }

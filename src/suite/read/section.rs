@@ -3,7 +3,9 @@
 //! Owns `env:NAME`, which stands for a variable's value there, and that an error in such a part has its place and shows no
 //! key that stands in the file. Reads the environment that it is handed, and nothing else.
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
+use std::path::Path;
 
 use serde::de::{Deserialize, DeserializeSeed};
 
@@ -11,10 +13,13 @@ use super::Suite;
 use crate::environment::Environment;
 use crate::error::nearest;
 use crate::suite::SuiteError;
-use crate::suite::yaml::{Content, Fault, Node, Place, Scalar, decode_as};
+use crate::suite::yaml::{self, Content, Fault, Node, Place, Scalar, decode_as};
 
 /// Begins a value that stands for a variable's.
 const REFERENCE: &str = "env:";
+
+/// Below this key a list has tags, of which `env:prod` is the most usual one there is.
+const TAGS: &str = "tags";
 
 /// Keys below which a value may open something.
 const CONFIDENTIAL: [&str; 6] = ["notify", "headers", "env", "body", "send", "command"];
@@ -28,6 +33,14 @@ pub struct Section<'a> {
 }
 
 impl Suite {
+    /// A file that is no suite and has parts as one has: those alone can be read.
+    pub fn of_parts(path: &Path, text: &str) -> Result<Self, SuiteError> {
+        let parsed = yaml::parse(text).map_err(|fault| SuiteError::new(path, text, fault))?;
+        let nothing = Self::of_tests(Vec::new());
+        let root = parsed.unwrap_or(nothing.root);
+        Ok(Self { path: path.to_owned(), text: text.to_owned(), root, ..nothing })
+    }
+
     /// The part under this key at the top; `None` where there is nothing.
     pub fn section(&self, key: &str, environment: &Environment) -> Result<Option<Section<'_>>, SuiteError> {
         let Some(node) = self.root.get(key).filter(|node| !node.is_null()) else { return Ok(None) };
@@ -67,8 +80,7 @@ impl<'a> Section<'a> {
 
     /// An error about the value of a path of keys in it, with its place and its line.
     pub fn error(&self, path: &[&str], problem: impl Into<String>, hint: Option<String>) -> SuiteError {
-        let within = self.path.iter().map(String::as_str).chain(path.iter().copied()).collect::<Vec<_>>();
-        let problem = format!("{}: {}", within.join("."), problem.into());
+        let problem = format!("{}: {}", self.name_of(path), problem.into());
         let place = if path.is_empty() {
             self.suite.place(&self.path.iter().map(String::as_str).collect::<Vec<_>>())
         } else {
@@ -89,6 +101,21 @@ impl<'a> Section<'a> {
         let mut found = Vec::new();
         written(&self.node, true, &mut found);
         found
+    }
+
+    /// Names of the variables whose values stand in it, wholly or within a text.
+    #[must_use]
+    pub fn variables(&self) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        variables(&self.node, &mut found);
+        found
+    }
+
+    /// The value of a path of keys in it by all of its keys: `probes.shop.alert`.
+    #[must_use]
+    pub fn name_of(&self, path: &[&str]) -> String {
+        let within = self.path.iter().map(String::as_str).chain(path.iter().copied());
+        within.collect::<Vec<_>>().join(".")
     }
 
     /// `docker-test.yaml:3:5`
@@ -124,6 +151,14 @@ fn written<'a>(node: &'a Node, is_meant: bool, found: &mut Vec<(Place, &'a str)>
     }
 }
 
+fn variables<'a>(node: &'a Node, found: &mut BTreeSet<&'a str>) {
+    match &node.content {
+        Content::Scalar(scalar) => found.extend(scalar.variables.iter().map(String::as_str)),
+        Content::List(items) => items.iter().for_each(|item| variables(item, found)),
+        Content::Map(entries) => entries.iter().for_each(|(_, node)| variables(node, found)),
+    }
+}
+
 /// The tree with the values of variables in the place of `env:NAME`.
 fn resolved(node: &Node, environment: &Environment) -> Result<Node, Fault> {
     let content = match &node.content {
@@ -140,7 +175,10 @@ fn resolved(node: &Node, environment: &Environment) -> Result<Node, Fault> {
             Content::List(items.iter().map(|item| resolved(item, environment)).collect::<Result<_, _>>()?)
         }
         Content::Map(entries) => {
-            let entries = entries.iter().map(|(key, node)| Ok((key.clone(), resolved(node, environment)?)));
+            let entries = entries.iter().map(|(key, node)| {
+                let is_tags = key.text == TAGS && matches!(node.content, Content::List(_));
+                Ok((key.clone(), if is_tags { node.clone() } else { resolved(node, environment)? }))
+            });
             Content::Map(entries.collect::<Result<_, Fault>>()?)
         }
     };

@@ -4,7 +4,7 @@
 //! is counted before it is.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
@@ -14,7 +14,10 @@ use super::{Content, Fault, Key, MAX_BYTES, MAX_DEPTH, MAX_KEYS, MAX_NODES, MAX_
 pub(in crate::suite) fn parse(text: &str) -> Result<Option<Node>, Fault> {
     let start = Place { line: 1, column: 1 };
     if text.len() > MAX_BYTES {
-        return Err(Fault::new(start, format!("the file has {} bytes: expected at most 1 MiB", text.len())));
+        return Err(Fault::new(
+            start,
+            format!("the file has {} bytes: expected at most {} MiB", text.len(), MAX_BYTES >> 20),
+        ));
     }
     let mut builder = Builder::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -44,6 +47,8 @@ struct Open {
     content: Content,
     /// The key whose value comes next.
     key: Option<Key>,
+    /// The keys of a mapping: it may have tens of thousands.
+    known: BTreeSet<String>,
     merges: Vec<Node>,
 }
 
@@ -114,20 +119,27 @@ impl Builder {
     ) -> Result<(), Fault> {
         is_text(tag, place)?;
         self.count(Weight { nodes: 1, text: 0, depth: 1 }, place)?;
-        self.open.push(Open { place, anchor, content, key: None, merges: Vec::new() });
+        self.open.push(Open {
+            place,
+            anchor,
+            content,
+            key: None,
+            known: BTreeSet::new(),
+            merges: Vec::new(),
+        });
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Fault> {
         let Some(mut open) = self.open.pop() else { return Ok(()) };
         for merged in std::mem::take(&mut open.merges) {
-            Self::merge(&mut open.content, merged)?;
+            Self::merge(&mut open.content, &mut open.known, merged)?;
         }
         self.add(Node { place: open.place, content: open.content }, open.anchor)
     }
 
     /// Adds what `content` does not have itself.
-    fn merge(content: &mut Content, merged: Node) -> Result<(), Fault> {
+    fn merge(content: &mut Content, known: &mut BTreeSet<String>, merged: Node) -> Result<(), Fault> {
         let place = merged.place;
         let sources = match merged.content {
             Content::List(items) => items,
@@ -142,7 +154,7 @@ impl Builder {
                 return Err(Fault::new(source.place, "expected a mapping to merge"));
             };
             for (key, node) in more {
-                if !entries.iter().any(|(known, _)| known.text == key.text) {
+                if known.insert(key.text.clone()) {
                     entries.push((key, node));
                 }
             }
@@ -174,7 +186,8 @@ impl Builder {
                 if entries.len() >= MAX_KEYS {
                     return Err(Fault::new(place, format!("more than {MAX_KEYS} keys: expected fewer")));
                 }
-                if entries.iter().any(|(known, _)| known.text == scalar.text) {
+                // `<<` may be there more than once.
+                if scalar.text != "<<" && !open.known.insert(scalar.text.clone()) {
                     return Err(Fault::new(place, format!("`{}` is there twice", scalar.text)));
                 }
                 open.key = Some(Key { place, text: scalar.text });

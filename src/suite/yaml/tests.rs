@@ -100,13 +100,30 @@ fn depth_size_and_keys_are_bounded() {
     let by_alias = format!("{}x: &x [[[[1]]]]\ny: {}*x{}", "", "[".repeat(62), "]".repeat(62));
     for (text, problem) in [
         (deep, "more than 64 levels"),
-        (large, "expected at most 1 MiB"),
-        (wide, "more than 5000 keys"),
+        (large, "expected at most 16 MiB"),
+        (wide, "more than 50000 keys"),
         (by_alias, "more than 64 levels"),
     ] {
         let fault = parse(&text).err().unwrap();
         assert!(fault.problem.contains(problem), "{}", fault.problem);
     }
+}
+
+#[test]
+fn as_many_keys_as_a_mapping_may_have_are_read_and_merged_without_comparing_each_with_each() {
+    let keys = |from: usize| {
+        let lines: Vec<String> =
+            (from..from + MAX_KEYS).map(|number| format!("  key-of-a-probe-{number}: x\n")).collect();
+        lines.concat()
+    };
+    let text = format!("a: &a\n{}b:\n  <<: *a\n{}", keys(0), keys(100));
+    let begun = std::time::Instant::now();
+    let tree = tree(&text);
+    assert_eq!(tree.get("b").unwrap().entries().len(), MAX_KEYS + 100);
+    // A comparison of each with each takes minutes.
+    assert!(begun.elapsed() < std::time::Duration::from_mins(1), "{:?}", begun.elapsed());
+    let twice = format!("a:\n{}  key-of-a-probe-7: x\n", keys(0).replacen("  key-of-a-probe-9: x\n", "", 1));
+    assert!(parse(&twice).err().unwrap().problem.contains("`key-of-a-probe-7` is there twice"));
 }
 
 #[test]

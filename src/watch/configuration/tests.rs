@@ -7,7 +7,7 @@ use crate::notify::{Severity, Subject, Transmission, sample};
 use crate::probe::{State, Verdict};
 use crate::schedule::timetable::Missed;
 use crate::suite::Known;
-use crate::watch::{Overlap, Trigger};
+use crate::watch::{Overlap, Trigger, When};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 const WEBHOOK: &str = "https://hooks.slack.example/services/T0/B0/abcdefghijklmnop";
@@ -125,6 +125,22 @@ fn a_probe_says_only_what_is_other_than_in_the_policy_of_the_file() {
 }
 
 #[test]
+fn a_tag_of_an_environment_is_no_variable() {
+    let text = "probes: {tags: {tcp: 'db:5432', host: 'env:HOST', tags: ['env:prod', '${HOST}'], on: deploy}}\n\
+                notify: {datadog: {api_key: 'env:PAGERDUTY_ROUTING_KEY', tags: ['env:prod']}}\n";
+    let configured = configured(text);
+    let probe = &configured.definitions[0].probe.identity;
+    assert_eq!(probe.tags, ["env:prod", probe.host.as_str()]);
+    assert!(!probe.host.starts_with("env:"), "{}", probe.host);
+    let sinks = configured.sinks.unwrap();
+    let Transmission::Http(request) = sinks[0].notifier.render(&sample::attempted(State::Ok)).remove(0)
+    else {
+        panic!("a request")
+    };
+    assert!(String::from_utf8(request.body).unwrap().contains("\"env:prod\""));
+}
+
+#[test]
 fn silences_are_read_with_the_probes_that_they_are_about() {
     let silences = configured(WHOLE).silences;
     assert_eq!((silences[0].shown().as_str(), silences[0].reason.as_str()), ("shop.*", "move"));
@@ -177,15 +193,47 @@ fn a_key_in_the_file_works_and_is_warned_of_and_is_a_secret() {
         configured.warnings
     );
     assert!(!format!("{:?}", configured.warnings).contains(KEY));
-    let escalated = self::configured(
-        "alert: { escalation: [{ sinks: [slack] }] }\nnotify: { pagerduty: { routing_key: env:PAGERDUTY_ROUTING_KEY } }\n",
+}
+
+#[test]
+fn what_is_most_likely_not_meant_is_warned_of_with_its_place_and_a_hint() {
+    let mut configured = configured(
+        "probes:\n  shop.api: { tcp: 'x:1', on: deploy, alert: { escalation: [{ sinks: slack }] } }\n\
+         alert:\n  escalation: [{ sinks: [pagerduty, webhook] }]\n  silences:\n    \
+         - { from: 2026-12-24T00:00:00Z, until: 2026-12-26T00:00:00Z, probes: shop.apo }\n    \
+         - { from: 2026-12-24T00:00:00Z, until: 2026-12-26T00:00:00Z, probes: 'shop.*' }\n\
+         notify: { webhook: { url: env:SLACK_URL }, prometheus: { textfile: metrics } }\n",
     );
-    assert_eq!(escalated.warnings.len(), 1, "{:?}", escalated.warnings);
+    assert_eq!(configured.warnings.len(), 1, "{:?}", configured.warnings);
+    configured.reach(&["webhook", "prometheus-textfile"].map(str::to_owned).into());
+    let expected = [
+        "docker-test.yaml:6:66: alert.silences.0.probes: expected names of probes, and no probe of the file is \
+         shop.apo: did you mean `shop.api`?",
+        "docker-test.yaml:4:3: alert.escalation names pagerduty, and there is no such sink: nobody is told by this \
+         stage; configure pagerduty under `notify`, or escalate to another kind",
+        "docker-test.yaml:2:48: probes.shop.api.alert.escalation names slack, and there is no such sink: nobody is \
+         told by this stage; configure slack under `notify`, or escalate to another kind",
+    ];
+    assert_eq!(configured.warnings, expected);
+    let directory = PathBuf::from("/srv/shop/metrics");
+    let place = "docker-test.yaml:8:58: notify.prometheus.textfile".to_owned();
+    assert_eq!(configured.directories, [(place, directory)]);
+}
+
+#[test]
+fn policies_know_which_sinks_there_are_and_stay_shared() {
+    let mut configured = configured(WHOLE);
+    let kinds = ["slack".to_owned()].into();
+    configured.reach(&kinds);
+    assert_eq!(configured.policy.reached.as_ref(), Some(&kinds));
+    let [shop, db, cache] = configured.definitions.as_slice() else { panic!("three") };
+    assert!(Arc::ptr_eq(&db.policy, &configured.policy) && Arc::ptr_eq(&cache.policy, &db.policy));
+    assert_eq!(shop.policy.reached.as_ref(), Some(&kinds));
 }
 
 #[test]
 fn what_is_wrong_has_its_place_and_a_hint() {
-    let table: &[(&str, (usize, usize), &str, &str)] = &[
+    assert_wrong(&[
         ("probes: {a: {tpc: 'x:1'}}", (1, 14), "unknown key `tpc` in `probes.a`", "did you mean `tcp`?"),
         ("probes: {a: {tcp: 'x:1'}}", (1, 10), "probes.a: expected `schedule` or `on`", "R//PT1H"),
         ("probes: {a: {on: deploy}}", (1, 10), "expected one of the keys command, http", ""),
@@ -258,7 +306,78 @@ fn what_is_wrong_has_its_place_and_a_hint() {
         ("notify: {pagerduty: {}}", (1, 21), "expected routing_key", ""),
         ("notify: {datadog: {api_key: a, site: nowhere}}", (1, 38), "a site of DataDog", ""),
         ("notify: {webhook: {url: 'http://x/', template: '{{'}}", (1, 19), "template", ""),
-    ];
+    ]);
+}
+
+#[test]
+fn what_would_cost_a_run_or_a_page_is_refused_with_its_place() {
+    assert_wrong(&[
+        ("probes: {..: {}}", (1, 10), "expected a name other than `.` and `..`", "such as shop.api"),
+        ("probes: {'.': {}}", (1, 10), "expected a name other than `.` and `..`", "such as shop.api"),
+        ("probes: {'': {}}", (1, 10), "expected a name of 1 to 200 bytes", "such as shop.api"),
+        (
+            "probes: {a: {tcp: 'x:1', schedule: R//PT1H, splay: 2h}}",
+            (1, 45),
+            "probes.a.splay: expected at most the time between two runs, 1h, got 2h",
+            "write a shorter one",
+        ),
+        ("probes: {a: {command: \"a\\0b\", on: deploy}}", (1, 23), "expected a text without NUL", ""),
+        ("probes: {a: {command: [a, \"b\\0\"], on: deploy}}", (1, 23), "expected a text without NUL", ""),
+        (
+            "probes: {a: {command: {run: a, env: {A: \"\\0\"}}, on: deploy}}",
+            (1, 23),
+            "expected a text without NUL",
+            "",
+        ),
+        (
+            "probes: {a: {tcp: 'x:1', on: deploy, cleanup: \"a\\0\"}}",
+            (1, 38),
+            "expected a text without NUL",
+            "",
+        ),
+        (
+            "alert: {silences: [{recurring: {schedule: '0 * * * *', for: 1h}}]}",
+            (1, 56),
+            "this silence never ends",
+            "write a shorter time",
+        ),
+        ("notify: {webhook: {url: 'https://x:99999/'}}", (1, 25), "a number from 1 to 65535", ""),
+    ]);
+}
+
+#[test]
+fn a_silence_that_ends_on_some_day_of_the_year_is_taken_and_one_that_never_does_is_not() {
+    let read = |schedule: &str, lasts: &str| {
+        let probe = "probes: {a: {tcp: 'x:1', schedule: R//PT1H}}";
+        read(&format!(
+            "{probe}\nalert: {{silences: [{{recurring: {{schedule: '{schedule}', for: {lasts}}}}}]}}\n"
+        ))
+    };
+    for (schedule, lasts) in [
+        ("*/5 * * * 0,6", "5m"),
+        ("* * * * 0,6", "24h"),
+        ("* * * * 1-5", "1m"),
+        ("* * * 1-11 *", "1m"),
+        ("* 0-22 * * *", "1h"),
+        ("0 * * * *", "59m"),
+    ] {
+        assert!(read(schedule, lasts).is_ok(), "{schedule} {lasts}: {:?}", read(schedule, lasts).err());
+    }
+    for (schedule, lasts) in [
+        ("* * * * *", "1m"),
+        ("*/5 * * * 0,6", "168h"),
+        ("* * * 1-11 *", "800h"),
+        ("* 0-22 * * *", "61m"),
+        ("R/2026-01-01T00:00:00Z/PT1S", "1s"),
+        ("R/2026-01-01T00:00:00Z/P1M", "744h"),
+    ] {
+        let error = read(schedule, lasts).expect_err(schedule);
+        assert!(error.to_string().contains("this silence never ends"), "{schedule} {lasts}: {error}");
+    }
+}
+
+/// Text, line and column, and what the error and its hint say.
+fn assert_wrong(table: &[(&str, (usize, usize), &str, &str)]) {
     let mut wrong = Vec::new();
     for (text, place, problem, hint) in table {
         let error = read(text).expect_err(text);
@@ -295,15 +414,15 @@ fn no_error_shows_a_key_whichever_way_it_came() {
 }
 
 #[test]
-fn five_thousand_probes_are_small_and_share_what_they_are_told_by() {
+fn fifty_thousand_probes_of_a_file_are_read_are_small_and_share_what_they_are_told_by() {
     use std::fmt::Write as _;
     let mut text = "alert: { failures: 2 }\nprobes:\n".to_owned();
-    for number in 0..5_000 {
+    for number in 0..50_000 {
         writeln!(text, "  p{number}: {{ tcp: 'x:1', schedule: R//PT1M, alert: {{ reminder: 1h }} }}")
             .unwrap();
     }
     let configured = configured(&text);
-    assert_eq!(configured.definitions.len(), 5_000);
+    assert_eq!(configured.definitions.len(), 50_000);
     let first = &configured.definitions[0].policy;
     assert!(configured.definitions.iter().all(|definition| Arc::ptr_eq(&definition.policy, first)));
     assert!(size_of::<Definition>() + size_of::<crate::harness::Probe>() < 1024);

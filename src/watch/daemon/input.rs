@@ -3,16 +3,18 @@
 //! Owns which probes there are: one of the file goes before one of the engine of the same name, and one that is gone is
 //! retired only when it has been gone for a while.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ALL_WITHIN, APART, Daemon, Happening};
-use crate::notify::policy::{self, Policy, ProbeState};
+use super::{ALL_WITHIN, APART, Daemon, Happening, Labels};
+use crate::harness::reporting::Gone;
+use crate::notify::policy::{Policy, ProbeState};
 use crate::probe::ProbeRun;
+use crate::report::wording::count;
 use crate::schedule::splay;
 use crate::watch::board::RECENT;
 use crate::watch::definition::{Definition, Origin};
@@ -39,6 +41,14 @@ impl Source {
         match origin {
             Origin::File { .. } => Self::File,
             Origin::Image { .. } | Origin::Container { .. } => Self::Engine,
+        }
+    }
+
+    /// What a problem with one of its probes is about.
+    fn about(self, probe: &str) -> String {
+        match self {
+            Self::File => format!("probe of the file: {probe}"),
+            Self::Engine => format!("probe of the engine: {probe}"),
         }
     }
 }
@@ -73,6 +83,13 @@ pub enum Input {
         /// Why it does not.
         trouble: Option<String>,
     },
+    /// No engine is followed any more.
+    Unfollowed,
+    /// Where labels are looked at from now on.
+    Labels {
+        /// On this engine; on none where absent.
+        engine: Option<String>,
+    },
     /// Something is wrong, or not any more.
     Problem {
         /// What it is about.
@@ -97,6 +114,8 @@ impl Daemon {
             Input::Means(means) => self.tools.set_means(*means),
             Input::Occurred(occurrence) => self.take_occurrence(&occurrence),
             Input::Engine { name, trouble } => self.tell_engine(&name, trouble).await,
+            Input::Unfollowed => self.leave_engines(None).await,
+            Input::Labels { engine } => self.labels = Labels::Of(engine),
             Input::Problem { about, problem } => self.problem(&about, problem),
         }
     }
@@ -104,29 +123,26 @@ impl Daemon {
     async fn take_probes(&mut self, source: Source, place: &Arc<str>, definitions: Vec<Definition>) {
         let now = (self.clock)();
         let mut there = BTreeSet::new();
-        let mut new = Vec::new();
+        let mut troubles = BTreeMap::new();
+        let (mut new, mut gone) = (Vec::new(), Vec::new());
         for definition in definitions {
             let name = definition.name().to_owned();
             let is_taken = |entry: &Entry| {
                 Source::of(&entry.definition.origin) == Source::File && source == Source::Engine
             };
             if self.entries.get(&name).is_some_and(is_taken) {
-                self.problem(
-                    &format!("name {name}"),
-                    Some(format!(
-                        "{name} is a probe of the file already: the one of the engine is not watched"
-                    )),
-                );
+                let trouble =
+                    format!("{name} is a probe of the file already: the one of the engine is not watched");
+                troubles.insert(source.about(&name), trouble);
                 continue;
             }
             there.insert(name.clone());
-            self.gone.remove(&name);
             let definition = Arc::new(definition);
             let key = definition.probe.identity.key();
             // The same check of another host is another probe.
             let is_other = |entry: &Entry| entry.definition.probe.identity.key() != key;
             if self.entries.get(&name).is_some_and(is_other) {
-                self.retire(&name).await;
+                gone.extend(self.take_out(&name));
             }
             let taken = if let Some(entry) = self.entries.get_mut(&name) {
                 entry.redefine(definition, now)
@@ -139,7 +155,9 @@ impl Daemon {
             };
             match taken {
                 Ok(()) => self.place(&name),
-                Err(error) => self.problem(&format!("schedule {name}"), Some(format!("{name}: {error}"))),
+                Err(error) => {
+                    troubles.insert(source.about(&name), format!("{name}: {error}"));
+                }
             }
         }
         for (name, was_known) in &new {
@@ -147,9 +165,21 @@ impl Daemon {
                 self.recall(name).await;
             }
         }
+        self.heed_clock();
         self.spread(&new.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), now);
-        self.retire_others(source, &there, now).await;
-        self.retire_forgotten(source, place).await;
+        let is_over =
+            |about: &&String| about.starts_with(&source.about("")) && !troubles.contains_key(*about);
+        let over: Vec<String> = self.problems.keys().filter(is_over).cloned().collect();
+        for about in over {
+            self.problem(&about, None);
+        }
+        for (about, trouble) in troubles {
+            self.problem(&about, Some(trouble));
+        }
+        gone.extend(self.take_out_others(source, &there, now));
+        gone.extend(self.take_out_forgotten(source, |kept| is_here(kept, place)));
+        self.retire(gone).await;
+        self.show_silences();
         (self.observer)(&Happening::Watching(self.entries.len()));
     }
 
@@ -183,85 +213,107 @@ impl Daemon {
         }
     }
 
-    async fn retire_others(&mut self, source: Source, there: &BTreeSet<String>, now: Timestamp) {
+    /// Takes out what a source does not have any more. What is gone from an engine stays for a while.
+    fn take_out_others(&mut self, source: Source, there: &BTreeSet<String>, now: Timestamp) -> Vec<Gone> {
         let is_other = |(name, entry): &(&String, &Entry)| {
             Source::of(&entry.definition.origin) == source && !there.contains(*name)
         };
         let others: Vec<String> =
             self.entries.iter().filter(is_other).map(|(name, _)| name.clone()).collect();
+        let mut gone = Vec::new();
         for name in others {
             match source {
-                Source::File => self.retire(&name).await,
+                Source::File => gone.extend(self.take_out(&name)),
                 Source::Engine => {
-                    self.gone.entry(name).or_insert(now);
+                    if let Some(entry) = self.entries.get_mut(&name) {
+                        entry.leave(now);
+                    }
+                    self.place(&name);
                 }
             }
         }
+        gone
     }
 
     /// Retires what has been gone from the engine for too long.
     pub(super) async fn retire_gone(&mut self) {
         let now = (self.clock)();
         let is_over =
-            |since: &Timestamp| Duration::try_from(since.duration_until(now)).is_ok_and(|time| time >= GONE);
-        let over: Vec<String> =
-            self.gone.iter().filter(|(_, since)| is_over(since)).map(|(name, _)| name.clone()).collect();
-        for name in over {
-            self.gone.remove(&name);
-            self.retire(&name).await;
+            |since: Timestamp| Duration::try_from(since.duration_until(now)).is_ok_and(|time| time >= GONE);
+        let over = self.entries.iter().filter(|(_, entry)| entry.gone_since.is_some_and(is_over));
+        let over: Vec<String> = over.map(|(name, _)| name.clone()).collect();
+        let mut gone: Vec<Gone> = over.iter().filter_map(|name| self.take_out(name)).collect();
+        // Probes of an engine whose labels nobody looks at any more do not come back either.
+        if let Labels::Of(engine) = &self.labels {
+            let engine = engine.clone();
+            let is_missed = |kept: &Kept| engine.as_ref() != Some(&kept.place);
+            gone.extend(self.take_out_forgotten(Source::Engine, is_missed));
         }
+        self.retire(gone).await;
     }
 
-    async fn retire(&mut self, name: &str) {
+    fn take_out(&mut self, name: &str) -> Option<Gone> {
         self.unplace(name);
         self.desk.remove(name);
-        let Some(entry) = self.entries.remove(name) else { return };
+        let entry = self.entries.remove(name)?;
         entry.stop();
-        self.close(&entry.kept(), &entry.definition.policy).await;
+        let definition = &entry.definition;
+        Some(Gone { identity: definition.probe.identity.clone(), policy: Arc::clone(&definition.policy) })
     }
 
     /// Probes that were watched before this start and are no more: of this file, or of one that is not there any more; of
     /// this engine once they have been gone for a while.
-    async fn retire_forgotten(&mut self, source: Source, place: &str) {
+    fn take_out_forgotten(&mut self, source: Source, is_missed: impl Fn(&Kept) -> bool) -> Vec<Gone> {
         let now = (self.clock)().as_second();
-        let is_of = |kept: &&Kept| Source::of(&kept.origin) == source && is_here(kept, place);
+        let is_of = |kept: &&Kept| Source::of(&kept.origin) == source && is_missed(kept);
         let forgotten: Vec<Kept> = self.kept.values().filter(is_of).cloned().collect();
+        let mut gone = Vec::new();
         for mut kept in forgotten {
             let key = kept.identity.key();
-            let gone_for = now.saturating_sub(*kept.gone_since.get_or_insert(now));
-            if source == Source::Engine && Duration::from_secs(gone_for.max(0).unsigned_abs()) < GONE {
-                self.tools.remember(kept.clone()).await;
+            let since = kept.gone_since.unwrap_or(now).min(now);
+            let is_news = kept.gone_since.replace(since) != Some(since);
+            let gone_for = now.saturating_sub(since).unsigned_abs();
+            if source == Source::Engine && Duration::from_secs(gone_for) < GONE {
+                if is_news {
+                    let (tools, kept) = (Arc::clone(&self.tools), kept.clone());
+                    self.beside.spawn(async move { tools.remember(kept).await });
+                }
                 self.kept.insert(key, kept);
                 continue;
             }
             self.kept.remove(&key);
-            let policy = Arc::clone(&self.policy);
-            self.close(&kept, &policy).await;
+            gone.push(Gone { identity: kept.identity, policy: Arc::clone(&self.policy) });
         }
+        gone
     }
 
-    /// Closes what is open of a probe that is no more, and forgets it.
-    async fn close(&mut self, kept: &Kept, policy: &Policy) {
-        let identity = kept.identity.clone();
-        let at = (self.clock)().as_second();
-        let means = self.tools.means();
-        let retired = means
-            .reporting
-            .step_without_run(policy, &identity, |policy, state| policy::retire(policy, state, &identity, at))
-            .await;
-        let store = &self.tools.store;
-        let key = identity.key();
-        let problem = match retired {
-            Ok(_) => {
-                let forgotten = store.forget_probe(key.clone()).await;
-                let forgotten = forgotten.and(store.forget_memo(progress::KIND, key).await.map(drop));
-                forgotten.err().map(|error| error.to_string())
-            }
-            Err(error) => Some(error.to_string()),
-        };
-        if let Some(problem) = problem {
-            self.problem("store", Some(format!("{} cannot be forgotten: {problem}", identity.name)));
+    /// Closes what runs have opened of probes that were retired before they were over.
+    pub(super) async fn close_late(&mut self) {
+        let late = std::mem::take(&mut self.late);
+        self.retire(late).await;
+    }
+
+    /// Closes what is open of probes that are no more, and forgets them: one write to the disk for all, because the loop
+    /// waits for it. Their runs may be many, and go beside it.
+    async fn retire(&mut self, gone: Vec<Gone>) {
+        if gone.is_empty() {
+            return;
         }
+        if let Err(error) = self.tools.means().reporting.retire(&gone, progress::KIND).await {
+            let probes = match gone.as_slice() {
+                [one] => one.identity.name.clone(),
+                many => count(many.len() as u64, "probe"),
+            };
+            self.problem("store", Some(format!("{probes} cannot be forgotten: {error}")));
+            return;
+        }
+        self.forget_runs();
+    }
+
+    /// Removes what runs are left of probes that are no more. Where the store fails, the next time or start does it.
+    pub(super) fn forget_runs(&self) {
+        let store = self.tools.store.clone();
+        self.beside.spawn(async move { drop(store.forget_runs().await) });
     }
 
     fn take_occurrence(&mut self, occurrence: &Occurrence) {
@@ -276,7 +328,7 @@ impl Daemon {
         let meant: Vec<String> = self
             .entries
             .iter()
-            .filter(|(name, entry)| is_meant(entry) && !self.gone.contains_key(*name))
+            .filter(|(_, entry)| is_meant(entry) && entry.gone_since.is_none())
             .map(|(name, _)| name.clone())
             .collect();
         for name in meant {

@@ -26,6 +26,7 @@ const ENGINES: &str = "engine/";
 impl Daemon {
     /// Time has passed.
     pub(super) async fn tick(&mut self) {
+        self.heed_clock();
         let now = (self.clock)().as_second();
         let over = self.silences(|silences| silences.take_over(now));
         for id in over {
@@ -35,6 +36,36 @@ impl Daemon {
         self.remind(now);
         self.tell_sinks(now).await;
         self.retire_gone().await;
+        self.close_late().await;
+    }
+
+    /// Where the clock was ahead, slots of that time must not keep those of now from being run: that is said, and undone.
+    pub(super) fn heed_clock(&mut self) {
+        let now = (self.clock)();
+        let mut out_of_reach = Vec::new();
+        let mut moved = Vec::new();
+        for (name, entry) in &mut self.entries {
+            if let Some(slot) = entry.heed_clock(now) {
+                out_of_reach.push((slot, name.clone()));
+                let (tools, kept) = (Arc::clone(&self.tools), entry.kept());
+                self.beside.spawn(async move { tools.remember(kept).await });
+            }
+            if entry.placed != entry.at {
+                moved.push(name.clone());
+            }
+        }
+        for name in moved {
+            self.place(&name);
+        }
+        let Some((slot, name)) = out_of_reach.iter().max() else { return };
+        let of = match out_of_reach.len() {
+            1 => name.clone(),
+            many => format!("{name} and {} other{}", many - 1, if many == 2 { "" } else { "s" }),
+        };
+        let problem = format!(
+            "the clock was ahead, or is behind now: the last run of {of} was due at {slot}; slots are reckoned from now on"
+        );
+        (self.observer)(&Happening::Problem(&problem));
     }
 
     /// Beside the loop: with many open probes it takes a while.
@@ -46,7 +77,7 @@ impl Daemon {
         }
         let (tools, observer) = (Arc::clone(&self.tools), Arc::clone(&self.observer));
         let (reminding, stepped) = (Arc::clone(&self.reminding), self.stepped.0.clone());
-        tokio::spawn(async move {
+        self.beside.spawn(async move {
             for definition in open {
                 let identity = &definition.probe.identity;
                 let step =
@@ -67,7 +98,7 @@ impl Daemon {
         let (definition, tools) = (Arc::clone(&entry.definition), Arc::clone(&self.tools));
         let now = (self.clock)().as_second();
         let (observer, stepped) = (Arc::clone(&self.observer), self.stepped.0.clone());
-        tokio::spawn(async move {
+        self.beside.spawn(async move {
             let identity = &definition.probe.identity;
             let step = |policy: &Policy, state: &mut ProbeState| {
                 policy::overdue(policy, state, identity, expected_at, now)
@@ -112,25 +143,32 @@ impl Daemon {
             policy::engine(&policy, condition, name, &host, trouble.as_deref(), now)
         })
         .await;
-        let is_other = |known: &&str| *known != name;
-        let others =
-            self.conditions.iter().filter(|(_, condition)| condition.is_bad() || condition.is_open());
-        let others = others.filter_map(|(known, _)| known.strip_prefix(ENGINES)).filter(is_other);
-        let others: Vec<String> = others.map(str::to_owned).collect();
-        // One that nobody follows any more.
-        for other in others {
+        self.leave_engines(Some(name)).await;
+    }
+
+    /// Engines that nobody follows any more are in no trouble: all but this one.
+    pub(super) async fn leave_engines(&mut self, but: Option<&str>) {
+        let now = (self.clock)().as_second();
+        let open = self.conditions.iter().filter(|(_, condition)| condition.is_bad() || condition.is_open());
+        let left = open.filter_map(|(known, _)| known.strip_prefix(ENGINES));
+        let left: Vec<String> = left.filter(|known| Some(*known) != but).map(str::to_owned).collect();
+        for name in left {
+            self.problem(&format!("engine {name}"), None);
             let (policy, host) = (Arc::clone(&self.policy), self.host.clone());
-            self.tell_condition(&format!("{ENGINES}{other}"), |condition| {
-                policy::engine(&policy, condition, &other, &host, None, now)
+            self.tell_condition(&format!("{ENGINES}{name}"), |condition| {
+                policy::leave_engine(&policy, condition, &name, &host, now)
             })
             .await;
         }
     }
 
-    async fn tell_condition(&mut self, name: &str, step: impl FnOnce(&mut Condition) -> Vec<Alert>) {
+    async fn tell_condition(&mut self, name: &str, step: impl Fn(&mut Condition) -> Vec<Alert>) {
         let mut condition = self.conditions.get(name).cloned().unwrap_or_default();
         let before = condition.clone();
         let alerts = step(&mut condition);
+        let mut doubted = condition.clone();
+        doubted.doubt_what_was_told();
+        let again = step(&mut doubted);
         if condition == before && alerts.is_empty() {
             return;
         }
@@ -139,7 +177,11 @@ impl Daemon {
         let means = self.tools.means();
         let (reporting, store) = (&means.reporting, &self.tools.store);
         // An alert twice is better than none: it is stored before it is known to be.
-        let told = reporting.tell_alerts(alerts).await.map_err(|error| error.to_string());
+        let told = async {
+            reporting.tell_alerts(alerts).await?;
+            reporting.tell_again(again).await
+        };
+        let told = told.await.map_err(|error| error.to_string());
         let memo = serde_json::to_string(&condition)
             .map(|text| Memo { kind: CONDITION, name: name.to_owned(), text })
             .map_err(|error| error.to_string());

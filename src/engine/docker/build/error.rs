@@ -28,6 +28,23 @@ pub struct BuildFailure {
     pub tail: String,
 }
 
+impl BuildFailure {
+    /// True where a layer of the cache went away between the moment a step found it and the moment it built on it.
+    ///
+    /// Builders that keep their cache as images lose one so when another build's image is removed. No command of the
+    /// author's says these words: such a step ends with an exit code.
+    #[must_use]
+    pub fn has_lost_its_cache(&self) -> bool {
+        let signs = [
+            "unknown parent image ID",
+            "failed to get destination image",
+            "layer does not exist",
+            "No such image: sha256:",
+        ];
+        self.exit_code.is_none() && signs.iter().any(|sign| self.message.contains(sign))
+    }
+}
+
 impl fmt::Display for BuildFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the build failed")?;
@@ -144,6 +161,29 @@ mod tests {
             BuildError::Failed(Box::new(failure)).to_string(),
             "the build failed at `[2/3] RUN <<EOF` in line 7 of the Dockerfile: exit code: 1"
         );
+    }
+
+    #[test]
+    fn a_layer_that_went_away_under_the_builder_is_told_from_what_a_command_says() {
+        let failure = |message: &str, exit_code| BuildFailure {
+            step: Some("COPY tests /t".into()),
+            position: None,
+            line: None,
+            message: message.into(),
+            exit_code,
+            tail: String::new(),
+        };
+        for message in [
+            "failed to export image: failed to set parent sha256:19: unknown parent image ID sha256:19",
+            "failed to get destination image \"sha256:19\": No such image: sha256:19",
+            "failed to create rwlayer: layer does not exist",
+            "No such image: sha256:19",
+        ] {
+            assert!(failure(message, None).has_lost_its_cache(), "{message}");
+            assert!(!failure(message, Some(1)).has_lost_its_cache(), "{message}");
+        }
+        assert!(!failure("pull access denied for shop", None).has_lost_its_cache());
+        assert!(!failure("No such image: shop:1.4", None).has_lost_its_cache());
     }
 
     #[test]
