@@ -73,6 +73,26 @@ fn what_is_told_of_a_secret_that_is_cut_has_no_part_of_it() {
 }
 
 #[test]
+fn a_state_directory_is_closed_before_the_end_and_leaves_no_log_for_the_next_run_to_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let pagerduty = Vendor::start(202);
+    let url = pagerduty.url();
+    let variables = [
+        ("PAGERDUTY_ROUTING_KEY", KEY),
+        ("PAGERDUTY_URL", url.as_str()),
+        ("DOCKER_TEST_STATE_DIR", "state"),
+        ("DOCKER_TEST_ATTEMPTS", "1"),
+    ];
+    for code in [1, 0, 1] {
+        let code_of = code.to_string();
+        assert_code(&run(directory.path(), &variables, &["--", "sh", "-c", "exit $0", &code_of]), code);
+        let left = std::fs::read_dir(directory.path().join("state")).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        assert!(!left.iter().any(|name| name.ends_with("-wal")), "{left:?}");
+    }
+}
+
+#[test]
 fn the_seeds_probe_pages_once_resolves_and_counts_every_attempt() {
     let directory = tempfile::tempdir().unwrap();
     let (datadog, pagerduty) = (Vendor::start(202), Vendor::start(200));

@@ -214,6 +214,20 @@ impl Store {
         self.writer.write(work).await
     }
 
+    /// Says what became of entries, and gives how many of their sink wait after that.
+    pub async fn settle_and_count(
+        &self,
+        settled: Vec<Settled>,
+        sink: String,
+        now: i64,
+    ) -> Result<u64, HistoryError> {
+        let work = move |database: &Connection, rules: &queue::Rules| {
+            claims::settle(database, rules, &settled, now)?;
+            claims::waiting(database, &sink)
+        };
+        self.writer.note(work).await
+    }
+
     /// Changes when entries were stored or brought back by a handle of this store. Other processes are not heard of.
     #[must_use]
     pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {

@@ -104,11 +104,7 @@ pub enum Outcome {
 
 pub(super) fn claim(database: &Connection, rules: &Rules, claim: &Claim) -> Result<Claimed, Refused> {
     let expired = expire(database, rules, claim.now)?;
-    let waiting: Option<i64> = database
-        .prepare_cached("SELECT entries FROM outbox_sizes WHERE sink = ?1 AND dead = 0")?
-        .query_row([&claim.sink], |row| row.get(0))
-        .optional()?;
-    let waiting = waiting.unwrap_or_default().unsigned_abs();
+    let waiting = waiting(database, &claim.sink)?;
     let mut claimed = Claimed { entries: Vec::new(), waiting, next_due: None, expired };
     if waiting == 0 || claim.limit == 0 {
         return Ok(claimed);
@@ -131,6 +127,15 @@ pub(super) fn claim(database: &Connection, rules: &Rules, claim: &Claim) -> Resu
         claimed.next_due = select.query_row(params![claim.sink, claim.now], |row| row.get(0))?;
     }
     Ok(claimed)
+}
+
+/// How many entries of a sink wait.
+pub(super) fn waiting(database: &Connection, sink: &str) -> Result<u64, Refused> {
+    let waiting: Option<i64> = database
+        .prepare_cached("SELECT entries FROM outbox_sizes WHERE sink = ?1 AND dead = 0")?
+        .query_row([sink], |row| row.get(0))
+        .optional()?;
+    Ok(waiting.unwrap_or_default().unsigned_abs())
 }
 
 /// The oldest entries of each key that nobody has, alerts or metrics.

@@ -1,10 +1,13 @@
 //! The thread that alone uses the database of the outbox.
 //!
 //! Owns the batches: jobs that wait together are one transaction, and each is answered after its commit. Where a batch
-//! fails its jobs are done again one by one, so that none fails for another.
+//! fails its jobs are done again one by one, so that none fails for another. And owns that the database is closed when the
+//! last handle is gone: a program that ended before that would leave its log for the next one to read.
 
-use std::sync::Arc;
+use std::convert::Infallible;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
@@ -16,10 +19,13 @@ use crate::history::{History, HistoryError};
 /// Jobs of one transaction at most: others wait for its end.
 const BATCH: usize = 1_000;
 
+/// How long the last handle waits for the database to be closed. Closed or not, all is kept that was stored.
+const CLOSING: Duration = Duration::from_secs(2);
+
 /// A handle on the thread, which ends with the last of them.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    sender: Sender<Box<dyn Job>>,
+    thread: Arc<Thread>,
     changed: Arc<watch::Sender<u64>>,
     path: Arc<std::path::Path>,
 }
@@ -30,11 +36,16 @@ impl Writer {
         let path: Arc<std::path::Path> = Arc::from(history.path());
         let changed = Arc::new(watch::Sender::new(0));
         let tell = Arc::clone(&changed);
+        let (open, closed) = mpsc::channel();
         std::thread::Builder::new()
             .name("outbox".to_owned())
-            .spawn(move || run(history, &rules, &receiver, &tell))
+            .spawn(move || {
+                run(history, &rules, &receiver, &tell);
+                drop(open);
+            })
             .map_err(|source| HistoryError::Thread { path: path.to_path_buf(), source })?;
-        Ok(Self { sender, changed, path })
+        let thread = Arc::new(Thread { jobs: Some(sender), closed: Mutex::new(closed) });
+        Ok(Self { thread, changed, path })
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
@@ -78,8 +89,26 @@ impl Writer {
             source: std::io::Error::other("the thread that does it has ended"),
         };
         let task = Task { work, weight, value: None, reply };
-        self.sender.send(Box::new(task)).map_err(|_| ended())?;
+        let jobs = self.thread.jobs.as_ref().ok_or_else(ended)?;
+        jobs.send(Box::new(task)).map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
+    }
+}
+
+/// What all handles share.
+#[derive(Debug)]
+struct Thread {
+    /// There until the last handle goes.
+    jobs: Option<Sender<Box<dyn Job>>>,
+    /// Ends once the database is closed.
+    closed: Mutex<Receiver<Infallible>>,
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        let closed = self.closed.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _no_longer = closed.recv_timeout(CLOSING);
     }
 }
 
