@@ -9,7 +9,9 @@ mod stream;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
@@ -20,6 +22,9 @@ pub const MIN_SECRET_CHARS: usize = 6;
 
 /// Bytes that are searched at once where only a beginning is wanted.
 const CHUNK: usize = 8 * 1024;
+
+/// Comparisons that take about as long as building an automaton of a few secrets does.
+const PLAIN: usize = 1 << 18;
 
 /// What stands in place of a hidden value.
 pub const REPLACEMENT: &str = "***";
@@ -136,46 +141,90 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// The forms of all secrets, sorted, and the automaton that finds them.
+/// The forms of all secrets, sorted, and what finds them: first a plain look, later an automaton.
 struct Search {
     patterns: Vec<Vec<u8>>,
     longest: usize,
-    first_bytes: [bool; 256],
-    /// Absent where the automaton could not be built, which takes gigabytes of secrets: then all is hidden.
-    automaton: Option<AhoCorasick>,
+    /// Which of the patterns begin with a byte.
+    by_first: Vec<Range<usize>>,
+    /// What plain looks have taken so far, in comparisons.
+    looked: AtomicUsize,
+    /// Absent where it could not be built, which takes gigabytes of secrets: then all is hidden.
+    automaton: OnceLock<Option<AhoCorasick>>,
 }
 
 impl Search {
     fn new(patterns: Vec<Vec<u8>>) -> Option<Self> {
         let longest = patterns.iter().map(Vec::len).max()?;
-        let mut first_bytes = [false; 256];
-        for first in patterns.iter().filter_map(|pattern| pattern.first()) {
-            if let Some(seen) = first_bytes.get_mut(usize::from(*first)) {
-                *seen = true;
-            }
-        }
+        let by_first = (0..=u8::MAX).map(|byte| {
+            let begin = patterns.partition_point(|pattern| pattern.first() < Some(&byte));
+            begin..patterns.partition_point(|pattern| pattern.first() <= Some(&byte))
+        });
+        let by_first = by_first.collect();
+        Some(Self { patterns, longest, by_first, looked: AtomicUsize::new(0), automaton: OnceLock::new() })
+    }
+
+    /// The patterns that begin with this byte.
+    fn beginning_with(&self, byte: u8) -> &[Vec<u8>] {
+        let range = self.by_first.get(usize::from(byte)).cloned().unwrap_or_default();
+        self.patterns.get(range).unwrap_or_default()
+    }
+
+    fn automaton(&self) -> Option<&AhoCorasick> {
         // Standard semantics alone can report overlapping matches, and a value that overlaps another is one too.
         // A DFA of a private key in all its forms would take more memory than the rest of the program.
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&patterns)
-            .ok();
-        Some(Self { patterns, longest, first_bytes, automaton })
+        let build = || {
+            AhoCorasick::builder()
+                .match_kind(MatchKind::Standard)
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
+                .build(&self.patterns)
+                .ok()
+        };
+        self.automaton.get_or_init(build).as_ref()
+    }
+
+    /// Whether to look without the automaton. It takes milliseconds to build, which a program that hides a few lines and
+    /// ends does not have: it is built once plain looks come to as much.
+    fn looks_plainly(&self, bytes: &[u8]) -> bool {
+        if self.automaton.get().is_some() {
+            return false;
+        }
+        let comparisons = bytes.len().saturating_mul(self.patterns.len());
+        comparisons <= PLAIN && self.looked.fetch_add(comparisons, Ordering::Relaxed) <= PLAIN
+    }
+
+    fn plainly<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (usize, usize)> + 'a {
+        bytes.iter().enumerate().flat_map(move |(start, first)| {
+            let rest = bytes.get(start..).unwrap_or_default();
+            let found = self.beginning_with(*first).iter().filter(|pattern| rest.starts_with(pattern));
+            found.map(move |pattern| (start, start + pattern.len()))
+        })
     }
 
     fn occurs_in(&self, bytes: &[u8]) -> bool {
-        self.automaton.as_ref().is_none_or(|automaton| automaton.is_match(bytes))
+        if self.looks_plainly(bytes) {
+            return self.plainly(bytes).next().is_some();
+        }
+        self.automaton().is_none_or(|automaton| automaton.is_match(bytes))
+    }
+
+    /// All that is found, also where it overlaps; everything where nothing could be.
+    fn found(&self, bytes: &[u8]) -> Vec<(usize, usize)> {
+        if self.looks_plainly(bytes) {
+            return self.plainly(bytes).collect();
+        }
+        match self.automaton() {
+            Some(automaton) if automaton.is_match(bytes) => {
+                automaton.find_overlapping_iter(bytes).map(|found| (found.start(), found.end())).collect()
+            }
+            Some(_) => Vec::new(),
+            None => vec![(0, bytes.len())],
+        }
     }
 
     /// The byte ranges to hide, merged, in order, within `bytes`.
     fn hidden_ranges(&self, bytes: &[u8]) -> Vec<(usize, usize)> {
-        let Some(automaton) = &self.automaton else { return vec![(0, bytes.len())] };
-        if !automaton.is_match(bytes) {
-            return Vec::new();
-        }
-        let mut found: Vec<(usize, usize)> =
-            automaton.find_overlapping_iter(bytes).map(|m| (m.start(), m.end())).collect();
+        let mut found = self.found(bytes);
         found.sort_unstable();
         let mut merged: Vec<(usize, usize)> = Vec::new();
         for (start, end) in found {
@@ -196,13 +245,11 @@ impl Search {
     }
 
     fn begins_a_pattern(&self, text: &[u8]) -> bool {
-        let first = text.first().and_then(|byte| self.first_bytes.get(usize::from(*byte)));
-        if first != Some(&true) {
-            return false;
-        }
+        let Some(first) = text.first() else { return false };
+        let patterns = self.beginning_with(*first);
         // In sorted order the patterns that begin with `text` follow it, `text` itself first.
-        let next = self.patterns.partition_point(|pattern| pattern.as_slice() <= text);
-        self.patterns.get(next).is_some_and(|pattern| pattern.starts_with(text))
+        let next = patterns.partition_point(|pattern| pattern.as_slice() <= text);
+        patterns.get(next).is_some_and(|pattern| pattern.starts_with(text))
     }
 }
 

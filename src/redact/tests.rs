@@ -183,6 +183,21 @@ fn nothing_shows_a_value_in_debug_output() {
     assert!(!format!("{redactor:?}{stream:?}").contains("secret"));
 }
 
+#[test]
+fn an_automaton_is_built_for_much_to_look_at_and_not_for_a_line() {
+    let redactor = redactor(&["secret-value"]);
+    let is_built = || redactor.search.as_ref().unwrap().automaton.get().is_some();
+    assert_eq!(redactor.redact("a secret-value b"), "a *** b");
+    assert!(!is_built());
+    let line = "nothing to see ".repeat(10);
+    assert!((0..100_000).any(|_| redactor.redact(&line) != line || is_built()));
+    assert!(is_built());
+    assert_eq!(redactor.redact("a secret-value b"), "a *** b");
+    let other = super::Redactor::new(["secret-value".to_owned()]);
+    assert_eq!(other.redact(&format!("{} secret-value", "x".repeat(PLAIN))).len(), PLAIN + 4);
+    assert!(other.search.as_ref().unwrap().automaton.get().is_some());
+}
+
 /// The definition, byte by byte: a byte is hidden when any occurrence of any form covers it.
 fn by_definition(patterns: &[Vec<u8>], text: &[u8]) -> Vec<u8> {
     let mut hidden = vec![false; text.len()];
@@ -219,8 +234,12 @@ proptest! {
         secrets in prop::collection::vec("[ab\n]{6,9}", 0..4),
         text in "[ab\n=]{0,80}",
         cuts in prop::collection::vec(0_usize..80, 0..12),
+        has_automaton: bool,
     ) {
         let redactor = Redactor::new(secrets.clone());
+        if has_automaton {
+            redactor.search.iter().for_each(|search| assert!(search.automaton().is_some()));
+        }
         let mut patterns = BTreeSet::new();
         for secret in &secrets {
             forms::collect(secret, &mut patterns);
