@@ -186,11 +186,13 @@ impl Search {
     /// Whether to look without the automaton. It takes milliseconds to build, which a program that hides a few lines and
     /// ends does not have: it is built once plain looks come to as much.
     fn looks_plainly(&self, bytes: &[u8]) -> bool {
-        if self.automaton.get().is_some() {
+        if bytes.len() > PLAIN || self.automaton.get().is_some() {
             return false;
         }
-        let comparisons = bytes.len().saturating_mul(self.patterns.len());
-        comparisons <= PLAIN && self.looked.fetch_add(comparisons, Ordering::Relaxed) <= PLAIN
+        let looked = self.looked.load(Ordering::Relaxed);
+        let mut comparisons = bytes.iter().map(|byte| 1 + self.beginning_with(*byte).len());
+        let after = comparisons.try_fold(looked, |sum, more| Some(sum + more).filter(|sum| *sum <= PLAIN));
+        after.inspect(|after| self.looked.store(*after, Ordering::Relaxed)).is_some()
     }
 
     fn plainly<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (usize, usize)> + 'a {

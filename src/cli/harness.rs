@@ -1,6 +1,6 @@
 //! `docker-test-harness` and `docker-test harness`: try a check, tell the sinks, and pass the verdict on as exit code.
 //!
-//! Owns the flags, the surroundings of the check and what is said on stderr. A sink that is down is said and changes no
+//! Owns the flags, the order of the work and how it is ended. A sink that is down is said and changes no
 //! verdict. Needs no engine and no configuration: everything can be set by variables, and docker-test.yaml says nothing.
 
 mod alerting;

@@ -155,7 +155,7 @@ impl Store {
     pub fn in_memory(limits: Limits, collapse: Collapse) -> Result<Self, HistoryError> {
         let path = Path::new(":memory:").to_owned();
         let mut database = Connection::open_in_memory().map_err(|error| of_sqlite("open", &path, error))?;
-        schema::migrate(&mut database, &path, schema::MIGRATIONS)?;
+        schema::make_outbox(&mut database, &path)?;
         Self::of(History { path, database, _held: None }, Where::Memory, limits, collapse)
     }
 
@@ -179,7 +179,7 @@ impl Store {
     ) -> Result<T, HistoryError> {
         match self.reader.look(work).await {
             Ok(seen) => seen,
-            Err(work) => self.writer.note(move |database, _| work(database)).await,
+            Err(work) => self.writer.read(move |database, _| work(database)).await,
         }
     }
 
@@ -214,18 +214,9 @@ impl Store {
         self.writer.write(work).await
     }
 
-    /// Says what became of entries, and gives how many of their sink wait after that.
-    pub async fn settle_and_count(
-        &self,
-        settled: Vec<Settled>,
-        sink: String,
-        now: i64,
-    ) -> Result<u64, HistoryError> {
-        let work = move |database: &Connection, rules: &queue::Rules| {
-            claims::settle(database, rules, &settled, now)?;
-            claims::waiting(database, &sink)
-        };
-        self.writer.note(work).await
+    /// How many entries of a sink wait, what was said of them before counted in.
+    pub async fn waiting(&self, sink: String) -> Result<u64, HistoryError> {
+        self.writer.read(move |database, _| claims::waiting(database, &sink)).await
     }
 
     /// Changes when entries were stored or brought back by a handle of this store. Other processes are not heard of.
@@ -267,17 +258,17 @@ impl Store {
 
     /// The state of a probe.
     pub async fn probe_state(&self, probe: String) -> Result<Option<ProbeState>, HistoryError> {
-        self.writer.note(move |database, _| probes::state(database, &probe)).await
+        self.writer.read(move |database, _| probes::state(database, &probe)).await
     }
 
     /// Which of these incidents are to be told again now, because a sink was told and has not taken it.
     pub async fn untold(&self, keys: Vec<String>, now: i64) -> Result<Vec<Untold>, HistoryError> {
-        self.writer.note(move |database, _| untold::due(database, &keys, now)).await
+        self.writer.read(move |database, _| untold::due(database, &keys, now)).await
     }
 
     /// The states of all probes, by name.
     pub async fn probe_states(&self) -> Result<Vec<ProbeState>, HistoryError> {
-        self.writer.note(|database, _| probes::states(database)).await
+        self.writer.read(|database, _| probes::states(database)).await
     }
 
     /// The newest runs of a probe, newest first.
@@ -303,7 +294,7 @@ impl Store {
 
     /// All texts of a kind, by name.
     pub async fn memos(&self, kind: &'static str) -> Result<Vec<Memo>, HistoryError> {
-        self.writer.note(move |database, _| memos::list(database, kind)).await
+        self.writer.read(move |database, _| memos::list(database, kind)).await
     }
 
     /// Removes the states of probes that are no more, with their memos of a kind, and stores what `farewell` makes of each

@@ -8,7 +8,8 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::{HistoryError, of_sqlite};
 
-/// The n-th leads from version n (`PRAGMA user_version`) to n + 1.
+/// The n-th leads from version n (`PRAGMA user_version`) to n + 1. Those after the first are the outbox's, and stand on no
+/// table of the first: see [`make_outbox`].
 pub(super) const MIGRATIONS: &[&str] = &[
     // `seq` counts runs in the order in which they began: ids of one second do not. `outcome`, `exit_code` and `seconds`
     // of a run are null until it ends. `recent` holds durations as eight bytes each, oldest first, and `last` the run
@@ -83,6 +84,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
     super::outbox::SIZES_MIGRATION,
     super::outbox::UNTOLD_MIGRATION,
 ];
+
+/// The tables of the outbox alone, for a database that nobody else sees. Those of the history take as long to make.
+pub(super) fn make_outbox(database: &mut Connection, path: &Path) -> Result<(), HistoryError> {
+    migrate(database, path, MIGRATIONS.get(1..).unwrap_or_default())
+}
 
 /// Brings the file to the latest version, all of it or nothing.
 pub(super) fn migrate(

@@ -92,7 +92,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Reads the certificate authorities and takes note of the proxies in `env`. Names are looked up by `names`.
+    /// Takes note of the certificate authorities and the proxies in `env`; a file of authorities that is named is read. Names are looked up by `names`.
     pub fn new(env: &Environment, names: Arc<dyn Resolve>) -> Result<Self, SendError> {
         let trust = tls::config(env)?;
         let client = http::client(env, Arc::clone(&names), trust.clone())?;

@@ -1,8 +1,8 @@
 //! The thread that alone uses the database of the outbox.
 //!
 //! Owns the batches: jobs that wait together are one transaction, and each is answered after its commit. Where a batch
-//! fails its jobs are done again one by one, so that none fails for another. And owns that the database is closed when the
-//! last handle is gone: a program that ended before that would leave its log for the next one to read.
+//! fails its jobs are done again one by one, so that none fails for another. Whoever drops the last handle waits a moment for
+//! the database to be closed: a program that ended before that would leave its log for the next one to read.
 
 use std::convert::Infallible;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -19,8 +19,9 @@ use crate::history::{History, HistoryError};
 /// Jobs of one transaction at most: others wait for its end.
 const BATCH: usize = 1_000;
 
-/// How long the last handle waits for the database to be closed. Closed or not, all is kept that was stored.
-const CLOSING: Duration = Duration::from_secs(2);
+/// How long the last handle waits for the database to be closed, which takes milliseconds where the disk does not hang.
+/// Closed or not, all is kept that was stored.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// A handle on the thread, which ends with the last of them.
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ impl Writer {
         &self,
         work: impl FnMut(&Connection, &Rules) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, HistoryError> {
-        self.hand_over(work, Weight { durable: true, wakes: true }).await
+        self.hand_over(work, Weight::Waking).await
     }
 
     /// Does `work`, and waits until a power cut cannot undo it.
@@ -65,16 +66,24 @@ impl Writer {
         &self,
         work: impl FnMut(&Connection, &Rules) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, HistoryError> {
-        self.hand_over(work, Weight { durable: true, wakes: false }).await
+        self.hand_over(work, Weight::Durable).await
     }
 
-    /// Does `work`, which only reads, or which may be undone by a power cut (never by the end of this process): what it
+    /// Does `work`, which only reads, and waits for no other process that writes.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection, &Rules) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        self.hand_over(work, Weight::Reading).await
+    }
+
+    /// Does `work`, which may be undone by a power cut (never by the end of this process): what it
     /// notes is then found out again.
     pub(super) async fn note<T: Send + 'static>(
         &self,
         work: impl FnMut(&Connection, &Rules) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, HistoryError> {
-        self.hand_over(work, Weight { durable: false, wakes: false }).await
+        self.hand_over(work, Weight::Undoable).await
     }
 
     async fn hand_over<T: Send + 'static>(
@@ -112,10 +121,17 @@ impl Drop for Thread {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Weight {
-    durable: bool,
-    wakes: bool,
+/// What a job needs of its transaction: of several that share one, the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// None at all.
+    Reading,
+    /// A power cut may undo it.
+    Undoable,
+    /// A power cut cannot undo it.
+    Durable,
+    /// The same, and it gives senders something to do.
+    Waking,
 }
 
 /// Work of whatever type its answer has.
@@ -162,7 +178,7 @@ fn run(history: History, rules: &Rules, receiver: &Receiver<Box<dyn Job>>, chang
     while let Ok(first) = receiver.recv() {
         let mut batch: Vec<Box<dyn Job>> =
             std::iter::once(first).chain(receiver.try_iter().take(BATCH - 1)).collect();
-        let wakes = batch.iter().any(|job| job.weight().wakes);
+        let wakes = weight(&batch) == Weight::Waking;
         match database.transact(rules, &mut batch) {
             Ok(()) => batch.into_iter().for_each(|job| job.answer(Ok(()))),
             Err(error) if batch.len() == 1 => {
@@ -185,6 +201,10 @@ fn run(history: History, rules: &Rules, receiver: &Receiver<Box<dyn Job>>, chang
     }
 }
 
+fn weight(jobs: &[Box<dyn Job>]) -> Weight {
+    jobs.iter().map(|job| job.weight()).max().unwrap_or(Weight::Reading)
+}
+
 struct Database {
     history: History,
     /// How sure it is that what is written stays.
@@ -194,7 +214,15 @@ struct Database {
 impl Database {
     fn transact(&mut self, rules: &Rules, jobs: &mut [Box<dyn Job>]) -> Result<(), HistoryError> {
         // FULL: with a write-ahead log, NORMAL survives the end of the process, but not that of the machine.
-        let level = if jobs.iter().any(|job| job.weight().durable) { "FULL" } else { "NORMAL" };
+        let level = match weight(jobs) {
+            Weight::Reading => {
+                return self
+                    .history
+                    .read(|database| jobs.iter_mut().try_for_each(|job| job.run(database, rules)));
+            }
+            Weight::Undoable => "NORMAL",
+            Weight::Durable | Weight::Waking => "FULL",
+        };
         if self.level != level {
             self.history
                 .database

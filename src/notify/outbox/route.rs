@@ -273,16 +273,14 @@ impl<'a> Route<'a> {
             entries.push(entry);
         }
         let store = &self.courier.store;
-        match store.settle_and_count(entries, self.sink.id.clone(), now).await {
+        if !entries.is_empty()
+            && let Err(error) = store.settle(entries, now).await
+        {
+            self.courier.tell(Event::StoreFailed(error));
+        }
+        match store.waiting(self.sink.id.clone()).await {
             Ok(waiting) => self.report.waiting = waiting,
-            Err(error) => {
-                self.courier.tell(Event::StoreFailed(error));
-                // Where nothing can be stored, it may still be read what is.
-                if let Ok(sinks) = store.backlog().await {
-                    let own = sinks.into_iter().find(|backlog| backlog.sink == self.sink.id);
-                    self.report.waiting = own.map_or(0, |backlog| backlog.waiting);
-                }
-            }
+            Err(error) => self.courier.tell(Event::StoreFailed(error)),
         }
     }
 }
