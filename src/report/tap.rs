@@ -68,6 +68,14 @@ fn description(text: &str) -> String {
     printable(text).trim().replace('\\', "\\\\").replace('#', "\\#")
 }
 
+/// A brace at the end of a point, alone or after a space, begins a block of points for many readers (Test2, node-tap).
+fn unbraced(mut point: String) -> String {
+    if point == "{" || point.ends_with(" {") {
+        point.insert(point.len() - 1, '\\');
+    }
+    point
+}
+
 fn test_point(number: usize, test: &TestResult) -> String {
     let mut point = String::new();
     let name = description(&test.name);
@@ -88,7 +96,7 @@ fn test_point(number: usize, test: &TestResult) -> String {
         (Outcome::Skipped, None) => skip(test.warnings.first()),
         _ => String::new(),
     };
-    let _ = writeln!(point, "{not}ok {number} - {name}{skip}");
+    let _ = writeln!(point, "{not}ok {number} - {}", unbraced(name + &skip));
     diagnostics(test).end(&mut point, "");
     point
 }
@@ -112,7 +120,7 @@ fn case_point(number: usize, suite: &str, case: &Case, forgiven: bool, text: &mu
     };
     let name = description(&parts.join(" › "));
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{SUBTEST}{not}ok {number} - {name}{directive}");
+    let _ = writeln!(text, "{SUBTEST}{not}ok {number} - {}", unbraced(name + &directive));
     if !bad {
         return;
     }

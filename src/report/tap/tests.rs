@@ -65,6 +65,23 @@ fn a_test_without_its_service_names_it_and_its_last_words() {
 }
 
 #[test]
+fn a_name_or_a_reason_that_ends_in_a_brace_opens_no_block() {
+    let cases = vec![case("opens {", CaseStatus::Passed), case("opens{", CaseStatus::Passed)];
+    let mut skipped = test("b", Outcome::Skipped, None, Vec::new());
+    skipped.warnings = vec!["because of {".to_owned()];
+    let tested = test("{", Outcome::Passed, None, vec![attempt(1, Outcome::Passed, cases)]);
+    let text = tap(&run(vec![tested, skipped]));
+    for line in [
+        "    ok 1 - pytest › opens \\{\n",
+        "› opens{\n",
+        "\nok 1 - \\{\n",
+        "\nok 2 - b # SKIP because of \\{\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[test]
 fn what_was_not_run_is_skipped_with_the_reason() {
     let mut skipped = test("slow #1", Outcome::Skipped, None, Vec::new());
     skipped.warnings = vec!["passed before # with the same image".to_owned()];
@@ -128,16 +145,18 @@ proptest! {
         let text = tap(&run(vec![tested, test(&name, Outcome::Skipped, None, Vec::new())]));
 
         // Diagnostics are YAML of the values that went in.
-        let mut block: Option<String> = None;
+        let mut block: Option<(usize, String)> = None;
         for line in text.lines() {
-            match (&mut block, line.trim_start()) {
-                (None, "---") => block = Some(String::new()),
-                (Some(yaml), "...") if line.len() < 10 => {
+            let trimmed = line.trim_start();
+            let indent = line.len() - trimmed.len();
+            match (&mut block, trimmed) {
+                (None, "---") => block = Some((indent, String::new())),
+                (Some((begun, yaml)), "...") if indent == *begun => {
                     let value: Result<serde_yaml::Value, _> = serde_yaml::from_str(yaml);
                     prop_assert!(value.as_ref().is_ok_and(serde_yaml::Value::is_mapping), "{}\n{:?}", yaml, value);
                     block = None;
                 }
-                (Some(yaml), _) => {
+                (Some((_, yaml)), _) => {
                     yaml.push_str(line);
                     yaml.push('\n');
                 }
