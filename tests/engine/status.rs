@@ -87,14 +87,20 @@ fn text(browser: &mut Browser, selector: &str) -> String {
     text.as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-#[test]
-fn the_page_shows_what_is_up_and_what_is_not_and_keeps_itself_true() {
+/// A scene with its page in a browser, where there is one.
+fn opened() -> Option<(Scene, Browser)> {
     if browser::is_missing() {
-        return;
+        return None;
     }
-    let mut scene = Scene::new();
+    let scene = Scene::new();
     let mut browser = Browser::start();
     browser.visit(&scene.url);
+    Some((scene, browser))
+}
+
+#[test]
+fn the_page_shows_what_is_up_and_what_is_not_and_keeps_itself_true() {
+    let Some((mut scene, mut browser)) = opened() else { return };
     browser.wait("document.querySelectorAll('.probe').length === 4");
     let names = "Array.from(document.querySelectorAll('.probe .name'), e => e.textContent)";
     browser.wait(&format!(
@@ -136,12 +142,7 @@ fn the_page_shows_what_is_up_and_what_is_not_and_keeps_itself_true() {
 
 #[test]
 fn a_probe_is_run_and_silenced_by_mouse_and_by_keys_and_the_silence_lasts() {
-    if browser::is_missing() {
-        return;
-    }
-    let mut scene = Scene::new();
-    let mut browser = Browser::start();
-    browser.visit(&scene.url);
+    let Some((mut scene, mut browser)) = opened() else { return };
     browser.wait("document.querySelectorAll('.probe').length === 4");
     assert_eq!(browser.evaluate("document.querySelectorAll('button').length"), 1, "nothing but the search");
     sign_in(&mut browser);
@@ -181,12 +182,7 @@ fn a_probe_is_run_and_silenced_by_mouse_and_by_keys_and_the_silence_lasts() {
 
 #[test]
 fn the_page_fits_a_telephone_and_a_wide_screen_in_both_schemes_also_without_scripts() {
-    if browser::is_missing() {
-        return;
-    }
-    let scene = Scene::new();
-    let mut browser = Browser::start();
-    browser.visit(&scene.url);
+    let Some((scene, mut browser)) = opened() else { return };
     sign_in(&mut browser);
     browser.scripts(false);
     for (width, scheme) in [(1280, "light"), (1280, "dark"), (820, "light"), (390, "light"), (360, "dark")] {

@@ -45,7 +45,7 @@ impl Writer {
                 drop(open);
             })
             .map_err(|source| HistoryError::Thread { path: path.to_path_buf(), source })?;
-        let thread = Arc::new(Thread { jobs: Some(sender), closed: Mutex::new(closed) });
+        let thread = Arc::new(Thread { jobs: sender, _closed: Closed(Mutex::new(closed)) });
         Ok(Self { thread, changed, path })
     }
 
@@ -98,8 +98,7 @@ impl Writer {
             source: std::io::Error::other("the thread that does it has ended"),
         };
         let task = Task { work, weight, value: None, reply };
-        let jobs = self.thread.jobs.as_ref().ok_or_else(ended)?;
-        jobs.send(Box::new(task)).map_err(|_| ended())?;
+        self.thread.jobs.send(Box::new(task)).map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 }
@@ -107,16 +106,18 @@ impl Writer {
 /// What all handles share.
 #[derive(Debug)]
 struct Thread {
-    /// There until the last handle goes.
-    jobs: Option<Sender<Box<dyn Job>>>,
-    /// Ends once the database is closed.
-    closed: Mutex<Receiver<Infallible>>,
+    /// The first to go: without it the thread ends, which is waited for then.
+    jobs: Sender<Box<dyn Job>>,
+    _closed: Closed,
 }
 
-impl Drop for Thread {
+/// Ends once the database is closed. Whoever drops it waits for that.
+#[derive(Debug)]
+struct Closed(Mutex<Receiver<Infallible>>);
+
+impl Drop for Closed {
     fn drop(&mut self) {
-        drop(self.jobs.take());
-        let closed = self.closed.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let closed = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         let _no_longer = closed.recv_timeout(CLOSING);
     }
 }
